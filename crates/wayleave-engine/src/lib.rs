@@ -1,1 +1,39 @@
-//! wayleave-engine
+//! The use cases of Wayleave: authenticate a request, issue a token, administer partners and
+//! credentials.
+//!
+//! One [`Engine`] serves one environment and cannot reach the other (law 1). The clock and the
+//! randomness come in as arguments ([`Clock`], [`Randomness`]; law 8). The checks on the hot path
+//! are synchronous, read memory only and cost the same whatever the number of credentials.
+
+mod authenticate;
+mod caller;
+mod credential;
+mod directory;
+mod engine;
+mod evidence;
+mod explain;
+mod failures;
+mod integration;
+mod operator;
+mod partner;
+mod ports;
+mod refusal;
+mod seen;
+mod signing_keys;
+mod token;
+mod vault;
+
+pub use caller::{Admitted, Caller};
+pub use credential::{ImportedPair, NewCredential, IssuedCredential};
+pub use engine::{Engine, EngineSettings};
+pub use evidence::{Evidence, MalformedEvidence};
+pub use explain::Explanation;
+pub use operator::OperatorToken;
+pub use ports::{Clock, Randomness};
+pub use refusal::{Refusal, Unproven};
+pub use token::{IssuedToken, TokenRefusal, TOKEN_LIFE_S};
+pub use vault::{MasterKeyError, Vault};
+pub use wayleave_protocol::jwt::Algorithm;
+pub use wayleave_store::{
+    Credential, Database, Integration, Partner, Store, StoreError, StoreRuntime,
+};

@@ -1,1 +1,28 @@
-//! wayleave-protocol
+//! Bytes to meaning and back: the wire formats of Wayleave.
+//!
+//! Everything in this crate is pure. There is no I/O, no clock and no HTTP type; the time
+//! and random bytes come in as arguments (only key generation and ECDSA draw from the
+//! cryptographic library's own generator). Every parser takes bytes or text from outside,
+//! never panics, and answers with a small error that does not repeat a secret.
+//!
+//! | module | format | document |
+//! | --- | --- | --- |
+//! | [`http_date`] | the date form of HTTP headers | RFC 9110 5.6.7 |
+//! | [`key_text`] | ids and secrets as text | docs/keys.md |
+//! | [`guid`] | ids of the content dialect | RFC 9562 |
+//! | [`basic`] | Basic credentials | RFC 7617 |
+//! | [`form`] | form data and query strings | WHATWG URL Standard |
+//! | [`json`] | small request bodies | RFC 8259 |
+//! | [`signed`] | the four-line signed scheme | docs/signed-requests.md |
+//! | [`jwt`] | access tokens and their keys | RFC 9068, RFC 7517, RFC 8725 |
+//! | [`secret`] | how secrets are held in memory | – |
+
+pub mod basic;
+pub mod form;
+pub mod guid;
+pub mod http_date;
+pub mod json;
+pub mod jwt;
+pub mod key_text;
+pub mod secret;
+pub mod signed;

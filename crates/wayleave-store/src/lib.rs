@@ -1,1 +1,31 @@
-//! wayleave-store
+//! SQLite and PostgreSQL behind one concrete [`Store`].
+//!
+//! The only crate that names the SQL driver (law). Each environment has a database of its own; a
+//! store is opened for one environment and refuses the other's. One SQL text serves both engines:
+//! `$1` parameters, 64-bit integers, `ON CONFLICT DO NOTHING` where a conflict is expected.
+//!
+//! All I/O runs on the store's own runtime ([`StoreRuntime`]), since a driver's connection dies
+//! with the runtime that opened it; callers on any runtime wait on a channel.
+
+#[macro_use]
+mod link;
+mod change;
+mod credential;
+mod database;
+mod error;
+mod integration;
+mod migration;
+mod partner;
+mod runtime;
+mod signing_key;
+mod writer;
+
+pub use change::{Change, ChangedNoun};
+pub use credential::{Credential, CredentialWithSecrets, Secret, SecretForm};
+pub use database::{Database, Store};
+pub use error::StoreError;
+pub use integration::Integration;
+pub use link::{BoxFuture, Reader, Transaction};
+pub use partner::Partner;
+pub use runtime::StoreRuntime;
+pub use signing_key::SigningKey;

@@ -1,1 +1,29 @@
-//! wayleave-web
+//! The HTTP surfaces of one environment and their dialects: the only place with status codes and
+//! bodies.
+//!
+//! [`Surfaces::handle`] takes a request to its surface or route. What it answers itself comes back
+//! as [`Handled::Answer`]; what an API behind is to answer comes back as [`Handled::Forward`], with
+//! the proof that its caller may pass.
+
+mod admin;
+mod answer;
+mod dialect;
+mod discovery;
+mod evidence;
+mod fault;
+mod forward_auth;
+mod request;
+mod route;
+mod surfaces;
+mod target;
+mod transport;
+
+pub use admin::Admin;
+pub use answer::{Answer, UpstreamFault, upstream_fault};
+pub use dialect::Dialect;
+pub use fault::Fault;
+pub use request::RequestBody;
+pub use route::{Mount, Route, Upstream, UpstreamError};
+pub use surfaces::{ContentSurface, Forward, Handled, SurfaceSettings, Surfaces};
+pub use target::select_environment;
+pub use transport::{Connection, TrustedProxies, TrustedProxiesError};

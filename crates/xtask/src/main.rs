@@ -1,1 +1,42 @@
-fn main() {}
+//! Developers' commands. `cargo xtask test` installs what the tests need and runs everything;
+//! `cargo xtask bench` measures and writes `docs/benchmarks.md`.
+//!
+//! Built before anything else runs, so it depends on a few small crates and no async runtime.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "developers' commands measure wall time; the law about clocks is the product's"
+)]
+
+mod bench;
+mod clients;
+mod command;
+mod postgres;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask test [FILTER…]   install what the tests need, then check and test everything;
+                                    with filters only the tests whose names contain one of them
+       cargo xtask bench [OPTION…]  measure, and write docs/benchmarks.md and docs/benchmarks.json";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((name, rest)) if name == "test" => test::run(rest),
+        Some((name, rest)) if name == "bench" => bench::run(rest),
+        Some((name, _)) if name == "help" || name == "--help" || name == "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some((name, _)) => Err(format!("there is no command {name:?}\n{USAGE}")),
+        None => Err(format!("which command?\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

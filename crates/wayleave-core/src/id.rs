@@ -1,0 +1,147 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Timestamp;
+
+/// Crockford's base 32 in lower case: no i, l, o, u.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// 128 bits need 26 symbols of 5 bits.
+const TEXT_LENGTH: usize = 26;
+
+/// A text that is not an id of the wanted type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdError {
+    /// What the id must begin with, such as `ptr_`.
+    pub prefix: &'static str,
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not an id of this type: it begins with {} and has {TEXT_LENGTH} more letters and digits", self.prefix)
+    }
+}
+
+impl std::error::Error for IdError {}
+
+/// 48 bits of milliseconds, then 80 random bits: ids sort by the time they were made.
+fn compose(at: Timestamp, random: [u8; 10]) -> [u8; 16] {
+    let ms = u64::try_from(at.micros() / 1000).unwrap_or(0);
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    bytes[6..].copy_from_slice(&random);
+    bytes
+}
+
+fn encode(bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let number = u128::from_be_bytes(bytes);
+    let mut text = [0; TEXT_LENGTH];
+    for (place, symbol) in text.iter_mut().enumerate() {
+        let shift = 5 * (TEXT_LENGTH - 1 - place);
+        *symbol = ALPHABET[((number >> shift) & 31) as usize];
+    }
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+}
+
+fn decode(text: &str) -> Option<[u8; 16]> {
+    let symbols = text.as_bytes();
+    if symbols.len() != TEXT_LENGTH || symbols[0] > b'7' {
+        return None;
+    }
+    let mut number: u128 = 0;
+    for symbol in symbols {
+        let value = ALPHABET.iter().position(|known| known == symbol)?;
+        number = (number << 5) | value as u128;
+    }
+    Some(number.to_be_bytes())
+}
+
+macro_rules! typed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// What the text form begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id from the time and 80 random bits.
+            pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
+                Self(compose(at, random))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($prefix)?;
+                encode(self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.strip_prefix($prefix)
+                    .and_then(decode)
+                    .map(Self)
+                    .ok_or(IdError { prefix: $prefix })
+            }
+        }
+    };
+}
+
+typed_id!(
+    /// A company that the operator has admitted.
+    PartnerId,
+    "ptr_"
+);
+typed_id!(
+    /// A named client program of a partner.
+    IntegrationId,
+    "int_"
+);
+typed_id!(
+    /// A public id with one or more secrets.
+    CredentialId,
+    "crd_"
+);
+typed_id!(
+    /// One secret of a credential.
+    SecretId,
+    "sct_"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_as_itself() {
+        let id = PartnerId::new(Timestamp::from_unix_s(1_800_000_000), [255; 10]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().len(), "ptr_".len() + TEXT_LENGTH);
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let early = CredentialId::new(Timestamp::from_unix_s(1), [255; 10]);
+        let late = CredentialId::new(Timestamp::from_unix_s(2), [0; 10]);
+        assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn an_id_of_another_type_or_with_other_letters_is_refused() {
+        let id = PartnerId::new(Timestamp::from_unix_s(1), [7; 10]).to_string();
+        assert!(id.parse::<CredentialId>().is_err());
+        assert!(id.to_uppercase().parse::<PartnerId>().is_err());
+        assert!("ptr_zzzzzzzzzzzzzzzzzzzzzzzzzz".parse::<PartnerId>().is_err(), "over 128 bits");
+        assert!("ptr_".parse::<PartnerId>().is_err());
+    }
+}

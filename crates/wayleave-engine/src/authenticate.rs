@@ -1,0 +1,206 @@
+//! The one verifier: evidence in, a proven [`Caller`] out.
+
+use std::sync::Arc;
+
+use wayleave_core::{Scheme, ScopeSet};
+use wayleave_protocol::signed::{self, SignedRequest};
+use wayleave_protocol::jwt;
+
+use crate::directory::{LookupId, Record};
+use crate::engine::Engine;
+use crate::seen::{SeenToken, SeenTokens};
+use crate::{Caller, Evidence, MalformedEvidence, Unproven};
+
+/// How far the clocks of token and server may differ, in seconds.
+pub(crate) const LEEWAY_S: i64 = 5;
+
+/// Stands in for the secret of a key that is not there, so that the answer takes as long.
+const NOBODYS_SECRET: &[u8] = b"wl_sgn_none_000000000000000000000000000000000000";
+
+impl Engine {
+    /// Proves who made a request, by a token or by a signature.
+    ///
+    /// Reads memory only and never waits. Errors: see [`Unproven`].
+    pub fn authenticate(&self, evidence: &Evidence<'_>) -> Result<Caller, Unproven> {
+        match (evidence.authorization, evidence.authentication) {
+            (_, Some(authentication)) => self.authenticate_signature(evidence, authentication),
+            (Some(authorization), None) => self.authenticate_token(authorization),
+            (None, None) => Err(Unproven::NoProof),
+        }
+    }
+
+    fn authenticate_token(&self, authorization: &[u8]) -> Result<Caller, Unproven> {
+        let (scheme, token) = read_authorization(authorization)?;
+        let now_s = self.now().unix_s();
+        let digest = SeenTokens::digest(token);
+        let seen = match self.seen.get(&digest) {
+            Some(seen) => seen,
+            None => {
+                let seen = self.verify_token(token, now_s)?;
+                self.seen.put(digest, seen.clone(), now_s);
+                seen
+            }
+        };
+        if now_s >= seen.expires_s + LEEWAY_S {
+            return Err(Unproven::Token(jwt::TokenError::Expired));
+        }
+        let found = self.directory.with(seen.lookup, |record| {
+            if !record.is_active() || seen.issued_s < record.not_before_s {
+                return Err(Unproven::TokenRevoked);
+            }
+            Ok(self.caller(seen.lookup, record, scheme, seen.narrowed.clone()))
+        });
+        found.unwrap_or(Err(Unproven::UnknownKey))
+    }
+
+    fn verify_token(&self, token: &str, now_s: i64) -> Result<SeenToken, Unproven> {
+        let ring = self.signing_keys.load();
+        let verified = jwt::verify(token, self.issuer(), now_s, LEEWAY_S, |kid| ring.find(kid))
+            .map_err(Unproven::Token)?;
+        let lookup = LookupId::of(&verified.client_id);
+        let scopes: ScopeSet = verified
+            .scope
+            .as_deref()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|_| Unproven::Token(jwt::TokenError::Claims))?;
+        let narrowed = self.directory.with(lookup, |record| {
+            if record.grant.audience.as_str() != verified.aud {
+                return Err(Unproven::Token(jwt::TokenError::Claims));
+            }
+            Ok((record.grant.scopes != scopes).then(|| Arc::new(scopes)))
+        });
+        Ok(SeenToken {
+            lookup,
+            issued_s: verified.iat,
+            expires_s: verified.exp,
+            narrowed: narrowed.unwrap_or(Err(Unproven::UnknownKey))?,
+        })
+    }
+
+    /// The order of the checks is the order of the answers: form, clock, key, parameters,
+    /// signature.
+    fn authenticate_signature(
+        &self,
+        evidence: &Evidence<'_>,
+        authentication: &[u8],
+    ) -> Result<Caller, Unproven> {
+        let presented = signed::parse_authentication(authentication)
+            .ok_or(Unproven::Malformed { header: "Authentication" })?;
+        let timestamp = read_timestamp(evidence)?;
+        signed::check_timestamp(timestamp, self.now().unix_s()).map_err(Unproven::Timestamp)?;
+        let request = signed_request(evidence, timestamp);
+        let lookup = LookupId::of(presented.key_id);
+        let found = self.directory.with(lookup, |record| {
+            if !record.is_active() {
+                return Err(Unproven::Revoked);
+            }
+            for secret in record.signing_secrets() {
+                let verdict = signed::verify(&request, &presented.signature, secret);
+                if verdict.map_err(Unproven::Parameters)? {
+                    return Ok(self.caller(lookup, record, Scheme::Signed, None));
+                }
+            }
+            Err(Unproven::Mismatch)
+        });
+        found.unwrap_or_else(|| {
+            let _ = signed::verify(&request, &presented.signature, NOBODYS_SECRET);
+            Err(Unproven::UnknownKey)
+        })
+    }
+
+    fn caller(
+        &self,
+        lookup: LookupId,
+        record: &Record,
+        scheme: Scheme,
+        narrowed: Option<Arc<ScopeSet>>,
+    ) -> Caller {
+        Caller {
+            environment: self.environment(),
+            lookup,
+            credential_id: record.credential_id,
+            integration: record.integration.clone(),
+            grant: record.grant.clone(),
+            scheme,
+            narrowed,
+        }
+    }
+}
+
+pub(crate) fn read_timestamp<'a>(evidence: &Evidence<'a>) -> Result<&'a str, Unproven> {
+    let raw = evidence.timestamp.ok_or(Unproven::NoTimestamp)?;
+    let text = std::str::from_utf8(raw).map_err(|_| Unproven::Malformed { header: "Timestamp" })?;
+    Ok(text.trim_matches([' ', '\t']))
+}
+
+pub(crate) fn signed_request<'a>(evidence: &Evidence<'a>, timestamp: &'a str) -> SignedRequest<'a> {
+    SignedRequest {
+        method: evidence.method,
+        paths: evidence.paths,
+        query: evidence.query,
+        timestamp,
+        form_body: evidence.form_body,
+    }
+}
+
+/// `Bearer <token>` in any case, or the token alone.
+fn read_authorization(value: &[u8]) -> Result<(Scheme, &str), Unproven> {
+    let malformed = Unproven::Malformed { header: "Authorization" };
+    let text = std::str::from_utf8(value).map_err(|_| malformed.clone())?.trim_matches([' ', '\t']);
+    match text.split_once([' ', '\t']) {
+        None if text.is_empty() => Err(Unproven::NoProof),
+        None => Ok((Scheme::Token, text)),
+        Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => {
+            let token = rest.trim_start_matches([' ', '\t']);
+            if token.contains([' ', '\t']) { Err(malformed) } else { Ok((Scheme::Bearer, token)) }
+        }
+        Some(_) => Err(Unproven::OtherScheme),
+    }
+}
+
+impl MalformedEvidence {
+    /// Checks how often the proof headers came: `Authorization`, `Authentication` (with its alias)
+    /// and `Timestamp`. Twice, or two kinds at once, is refused before anything is looked up.
+    pub fn check(
+        authorization: usize,
+        authentication: usize,
+        timestamp: usize,
+    ) -> Result<(), MalformedEvidence> {
+        if authorization > 1 || authentication > 1 || timestamp > 1 {
+            Err(MalformedEvidence::RepeatedHeader)
+        } else if authorization > 0 && authentication > 0 {
+            Err(MalformedEvidence::TwoProofs)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_is_read_in_any_case_and_a_bare_token_as_it_is() {
+        assert_eq!(read_authorization(b"Bearer abc"), Ok((Scheme::Bearer, "abc")));
+        assert_eq!(read_authorization(b"bearer   abc "), Ok((Scheme::Bearer, "abc")));
+        assert_eq!(read_authorization(b"abc"), Ok((Scheme::Token, "abc")));
+    }
+
+    #[test]
+    fn other_schemes_and_broken_values_prove_nothing() {
+        assert_eq!(read_authorization(b"Basic YTpi"), Err(Unproven::OtherScheme));
+        assert_eq!(read_authorization(b"  "), Err(Unproven::NoProof));
+        assert!(read_authorization(b"Bearer a b").is_err());
+        assert!(read_authorization(b"\xff").is_err());
+    }
+
+    #[test]
+    fn two_proofs_or_one_twice_are_refused() {
+        assert_eq!(MalformedEvidence::check(1, 0, 1), Ok(()));
+        assert_eq!(MalformedEvidence::check(2, 0, 0), Err(MalformedEvidence::RepeatedHeader));
+        assert_eq!(MalformedEvidence::check(0, 1, 2), Err(MalformedEvidence::RepeatedHeader));
+        assert_eq!(MalformedEvidence::check(1, 1, 1), Err(MalformedEvidence::TwoProofs));
+    }
+}

@@ -1,0 +1,110 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use wayleave_core::{
+    Admission, Audience, CredentialId, Environment, IntegrationId, Membership, NotAdmitted,
+    PartnerId, Scheme, ScopeSet,
+};
+
+use crate::directory::{Grant, IntegrationEntry, LookupId};
+
+/// Who made a request, proven.
+///
+/// Only [`crate::Engine::authenticate`] makes one, from evidence that held (law 2).
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub(crate) environment: Environment,
+    pub(crate) lookup: LookupId,
+    pub(crate) credential_id: CredentialId,
+    pub(crate) integration: Arc<IntegrationEntry>,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) scheme: Scheme,
+    /// The scopes of the token where they are fewer than the credential's.
+    pub(crate) narrowed: Option<Arc<ScopeSet>>,
+}
+
+impl Caller {
+    /// The environment in which the request was made and proven.
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The partner on whose behalf it was made.
+    pub fn partner_id(&self) -> PartnerId {
+        self.integration.partner.id
+    }
+
+    /// The client program.
+    pub fn integration_id(&self) -> IntegrationId {
+        self.integration.id
+    }
+
+    /// The credential that proved it.
+    pub fn credential_id(&self) -> CredentialId {
+        self.credential_id
+    }
+
+    /// What the credential opens.
+    pub fn audience(&self) -> Audience {
+        self.grant.audience
+    }
+
+    /// How the request was proven.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// What the caller may do within the audience.
+    pub fn scopes(&self) -> &ScopeSet {
+        self.narrowed.as_deref().unwrap_or(&self.grant.scopes)
+    }
+
+    /// Whether a public id, such as the access key in a path, names the credential that proved
+    /// the request. GUIDs are compared without regard to case.
+    pub fn is_named_by(&self, public_id: &str) -> bool {
+        LookupId::of(public_id) == self.lookup
+    }
+
+    /// Who the caller is, as headers for the API behind: names and values
+    /// (`docs/identity-headers.md`). `Wayleave-Scopes` comes only where there are scopes.
+    pub fn identity(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let scopes = (!self.scopes().is_empty()).then(|| self.scopes().to_string());
+        [
+            ("wayleave-environment", Cow::Borrowed(self.environment.as_str())),
+            ("wayleave-partner", Cow::Borrowed(self.integration.partner_text.as_str())),
+            ("wayleave-integration", Cow::Borrowed(self.integration.text.as_str())),
+            ("wayleave-credential", Cow::Owned(self.credential_id.to_string())),
+            ("wayleave-audience", Cow::Borrowed(self.audience().as_str())),
+            ("wayleave-scheme", Cow::Borrowed(self.scheme.as_str())),
+        ]
+        .into_iter()
+        .chain(scopes.map(|scopes| ("wayleave-scopes", Cow::Owned(scopes))))
+    }
+
+    /// Lets the caller pass or says why not.
+    pub fn admit(self, admission: &Admission) -> Result<Admitted, NotAdmitted> {
+        let membership = self.integration.partner.membership();
+        if membership == Membership::Admitted && !self.grant.schemes.contains(self.scheme) {
+            return Err(NotAdmitted::Scheme);
+        }
+        admission.check(membership, self.audience(), self.scheme, self.scopes())?;
+        Ok(Admitted(self))
+    }
+}
+
+/// A proven caller that may pass a surface or a route. Nothing is forwarded or answered on behalf
+/// of anyone else.
+#[derive(Clone, Debug)]
+pub struct Admitted(Caller);
+
+impl Admitted {
+    /// Who it is.
+    pub fn caller(&self) -> &Caller {
+        &self.0
+    }
+
+    /// Asks further that the key in the path is the key that proved the request.
+    pub fn with_path_key(self, key: &str) -> Result<Self, NotAdmitted> {
+        if self.0.is_named_by(key) { Ok(self) } else { Err(NotAdmitted::PathKey) }
+    }
+}

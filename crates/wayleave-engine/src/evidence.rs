@@ -1,0 +1,34 @@
+/// What a request shows to prove who made it, as received: nothing decoded, nothing trusted.
+///
+/// One reading of it decides, and what was read is what the API behind gets (law 7).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence<'a> {
+    /// The method, in the case in which it came.
+    pub method: &'a str,
+    /// The path as received, without the query. Where a mount prefix was stripped, the path without
+    /// it first and the whole one second.
+    pub paths: &'a [&'a str],
+    /// What follows the first question mark.
+    pub query: Option<&'a str>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a [u8]>,
+    /// The `Authentication` header, or `Authenticate` in its absence.
+    pub authentication: Option<&'a [u8]>,
+    /// The `Timestamp` header.
+    pub timestamp: Option<&'a [u8]>,
+    /// The body, where its type is `application/x-www-form-urlencoded` and it has been read.
+    pub form_body: Option<&'a [u8]>,
+    /// The string that the client says it signed (test environment only; never trusted).
+    pub claimed_base_string: Option<&'a [u8]>,
+}
+
+/// Evidence that contradicts itself: the request is refused before anything is checked (400).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MalformedEvidence {
+    /// A header that proves something came more than once.
+    #[error("a header that proves the request came more than once")]
+    RepeatedHeader,
+    /// Both a token and a signature.
+    #[error("two kinds of proof in one request: send either Authorization or Authentication")]
+    TwoProofs,
+}

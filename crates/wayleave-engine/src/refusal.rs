@@ -1,0 +1,111 @@
+use wayleave_protocol::jwt::TokenError;
+use wayleave_protocol::signed::{ParameterError, TimestampError};
+
+/// Why a request is not proven (401), or cannot be read unambiguously (400).
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Unproven {
+    /// No header that could prove anything.
+    #[error("no proof: send an Authorization header, or Authentication and Timestamp")]
+    NoProof,
+    /// A header that is not of the form that its scheme has.
+    #[error("the {header} header is not of the form that its scheme has")]
+    Malformed {
+        /// Which one.
+        header: &'static str,
+    },
+    /// `Authorization: Basic` or another scheme that is not accepted for requests.
+    #[error("only Bearer tokens and bare tokens are accepted in Authorization")]
+    OtherScheme,
+    /// Nobody has this public id.
+    #[error("unknown key")]
+    UnknownKey,
+    /// The credential was revoked.
+    #[error("revoked key")]
+    Revoked,
+    /// The signature is not one of this request under this key.
+    #[error("signature mismatch")]
+    Mismatch,
+    /// No `Timestamp` header.
+    #[error("no timestamp header")]
+    NoTimestamp,
+    /// The `Timestamp` header is not acceptable.
+    #[error("{}", timestamp_reason(.0))]
+    Timestamp(TimestampError),
+    /// The query or form cannot be read in one way only (400).
+    #[error("{}", parameter_reason(.0))]
+    Parameters(ParameterError),
+    /// The token does not hold.
+    #[error("{}", token_reason(.0))]
+    Token(TokenError),
+    /// The token was issued before its credential was renewed or revoked.
+    #[error("the token is no longer valid")]
+    TokenRevoked,
+}
+
+fn timestamp_reason(error: &TimestampError) -> String {
+    match error {
+        TimestampError::NotRfc1123 => "timestamp is not RFC 1123".to_owned(),
+        TimestampError::OutsideWindow { skew_s } if *skew_s > 0 => {
+            format!("timestamp outside window: {skew_s} s ahead of the server")
+        }
+        TimestampError::OutsideWindow { skew_s } => {
+            format!("timestamp outside window: {} s behind the server", skew_s.unsigned_abs())
+        }
+    }
+}
+
+fn parameter_reason(error: &ParameterError) -> &'static str {
+    match error {
+        ParameterError::DuplicateName => "duplicate query parameter",
+        ParameterError::ControlCharacter => "control character in a parameter",
+        ParameterError::NotUtf8 => "a parameter is not UTF-8",
+    }
+}
+
+fn token_reason(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::Expired => "The incoming token has expired",
+        _ => "the token is not valid",
+    }
+}
+
+impl Unproven {
+    /// Whether the request itself is at fault, whoever made it (400 instead of 401).
+    pub fn is_bad_request(&self) -> bool {
+        matches!(self, Unproven::Parameters(_))
+    }
+}
+
+/// Why an administrative act was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A value that cannot be; says which and why.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// The member at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something that was named is not there.
+    #[error("there is no such {noun}")]
+    NotFound {
+        /// What was looked for.
+        noun: &'static str,
+    },
+    /// It is there already.
+    #[error("{noun} is taken")]
+    Taken {
+        /// What is taken.
+        noun: &'static str,
+    },
+    /// The store failed; nothing is known to have been written.
+    #[error(transparent)]
+    Store(#[from] wayleave_store::StoreError),
+    /// A master key is missing.
+    #[error(transparent)]
+    MasterKey(#[from] crate::MasterKeyError),
+    /// A key could not be made or read.
+    #[error("signing keys: {0}")]
+    SigningKey(String),
+}

@@ -1,0 +1,63 @@
+//! GUIDs as the content dialect writes them: 36 characters with hyphens (RFC 9562).
+
+/// Reads the hyphenated form, in any letter case; `None` for anything else.
+///
+/// ```
+/// use wayleave_protocol::guid;
+/// let id = guid::parse("c4f1e2d3-9a8b-4c7d-8e6f-102938475665").unwrap();
+/// assert_eq!(guid::format_upper(&id), "C4F1E2D3-9A8B-4C7D-8E6F-102938475665");
+/// assert_eq!(guid::parse("{c4f1e2d3-9a8b-4c7d-8e6f-102938475665}"), None);
+/// ```
+pub fn parse(text: &str) -> Option<[u8; 16]> {
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let mut id = [0; 16];
+    let mut at = 0;
+    for (index, byte) in id.iter_mut().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            if text[at] != b'-' {
+                return None;
+            }
+            at += 1;
+        }
+        *byte = hex_digit(text[at])? << 4 | hex_digit(text[at + 1])?;
+        at += 2;
+    }
+    Some(id)
+}
+
+/// Writes the hyphenated form in capitals.
+pub fn format_upper(id: &[u8; 16]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut text = String::with_capacity(36);
+    for (index, byte) in id.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+/// Makes a version 4 GUID of 16 random bytes (RFC 9562 5.4), of which 122 bits stay random.
+///
+/// ```
+/// use wayleave_protocol::guid;
+/// assert_eq!(guid::format_upper(&guid::v4([0xff; 16])), "FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF");
+/// ```
+pub fn v4(random: [u8; 16]) -> [u8; 16] {
+    let mut id = random;
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    id
+}
+
+/// The value of one hexadecimal digit in either case.
+pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}

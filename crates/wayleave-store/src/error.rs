@@ -1,0 +1,68 @@
+use wayleave_core::Environment;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row is already there (an id, a public id, a generation).
+    #[error("already there")]
+    Conflict,
+    /// The row that was named is not there.
+    #[error("not there")]
+    NotFound,
+    /// The database could not be reached or refused the statement; nothing was written.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The connection broke while the commit was on its way: it may or may not have happened.
+    #[error("whether the commit happened is not known: {0}")]
+    OutcomeUnknown(String),
+    /// A stored value that this version cannot read.
+    #[error("a stored {noun} cannot be read: {why}")]
+    Corrupt {
+        /// What was read.
+        noun: &'static str,
+        /// What is wrong with it, without its value.
+        why: String,
+    },
+    /// The database belongs to the other environment (law 1).
+    #[error(
+        "this database is stamped {stamped}, but it was opened as {wanted}: live and test never share a database; give each its own"
+    )]
+    WrongEnvironment {
+        /// The environment that the database is stamped with.
+        stamped: String,
+        /// The environment that it was opened for.
+        wanted: Environment,
+    },
+    /// A newer version of Wayleave has been here.
+    #[error(
+        "this database has schema {found}, newer than the {known} that this version knows: start the newer version, or restore a backup made before it"
+    )]
+    FromTheFuture {
+        /// The schema in the database.
+        found: i64,
+        /// The newest schema that this version knows.
+        known: i64,
+    },
+    /// Another process has the file open.
+    #[error("{path} is in use by another process: one server per SQLite file; stop the other one, or use PostgreSQL for several nodes")]
+    InUse {
+        /// The database file.
+        path: String,
+    },
+    /// The store was shut down.
+    #[error("the store is shutting down")]
+    Closed,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::Unavailable(error.to_string())
+    }
+}
+
+impl StoreError {
+    /// A stored value that does not read back.
+    pub(crate) fn corrupt(noun: &'static str, why: impl ToString) -> Self {
+        StoreError::Corrupt { noun, why: why.to_string() }
+    }
+}

@@ -1,0 +1,89 @@
+use wayleave_core::{Membership, PartnerId, Timestamp};
+
+use crate::{ChangedNoun, Reader, StoreError, Transaction};
+
+/// A partner as stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Partner {
+    /// Its id.
+    pub id: PartnerId,
+    /// Its name, for people.
+    pub name: String,
+    /// Whether it is in good standing.
+    pub membership: Membership,
+    /// When it was admitted first.
+    pub created_at: Timestamp,
+}
+
+type Row = (String, String, String, i64);
+
+fn from_row((id, name, membership, created_at): Row) -> Result<Partner, StoreError> {
+    Ok(Partner {
+        id: id.parse().map_err(|error| StoreError::corrupt("partner", error))?,
+        name,
+        membership: membership.parse().map_err(|error| StoreError::corrupt("partner", error))?,
+        created_at: Timestamp::from_micros(created_at),
+    })
+}
+
+impl Reader {
+    /// One partner.
+    pub async fn partner(&mut self, id: PartnerId) -> Result<Option<Partner>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, name, membership, created_at FROM partner WHERE id = $1",
+            id.to_string()
+        )?;
+        rows.into_iter().next().map(from_row).transpose()
+    }
+
+    /// Every partner, oldest first.
+    pub async fn partners(&mut self) -> Result<Vec<Partner>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, name, membership, created_at FROM partner ORDER BY id"
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+}
+
+impl Transaction {
+    /// Adds a partner; [`StoreError::Conflict`] when the id is taken.
+    pub async fn add_partner(&mut self, partner: &Partner) -> Result<(), StoreError> {
+        let added = execute!(
+            self.link(),
+            "INSERT INTO partner (id, name, membership, created_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (id) DO NOTHING",
+            partner.id.to_string(),
+            &partner.name,
+            partner.membership.as_str(),
+            partner.created_at.micros()
+        )?;
+        if added == 0 {
+            return Err(StoreError::Conflict);
+        }
+        self.changed(ChangedNoun::Partner, partner.id);
+        Ok(())
+    }
+
+    /// Admits a partner or lets it lapse; [`StoreError::NotFound`] when there is none.
+    pub async fn set_membership(
+        &mut self,
+        id: PartnerId,
+        membership: Membership,
+    ) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE partner SET membership = $2 WHERE id = $1",
+            id.to_string(),
+            membership.as_str()
+        )?;
+        if found == 0 {
+            return Err(StoreError::NotFound);
+        }
+        self.changed(ChangedNoun::Partner, id);
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::Value;
+
+use crate::{Dialect, Fault};
+
+/// What a surface answers: short and whole.
+pub type Answer = Response<Full<Bytes>>;
+
+/// An answer without a body and, as its readers want it, without a content type.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+/// An answer with a JSON body that no cache keeps.
+pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
+    text(status, "application/json", body.to_string())
+}
+
+/// An answer with a body that no cache keeps.
+pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// Sets a header whose value is our own text; a value that cannot be one is left out.
+pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// How the API behind failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpstreamFault {
+    /// It could not be reached, or broke off before its answer (502).
+    Unreachable,
+    /// It did not answer in time (504).
+    TimedOut,
+}
+
+/// The answer when the API behind failed, in the dialect of the address.
+pub fn upstream_fault(dialect: Dialect, accept: Option<&str>, fault: UpstreamFault, request_id: &str) -> Answer {
+    let fault = match fault {
+        UpstreamFault::Unreachable => Fault::BadGateway,
+        UpstreamFault::TimedOut => Fault::GatewayTimeout,
+    };
+    dialect.render(&fault, accept, request_id)
+}

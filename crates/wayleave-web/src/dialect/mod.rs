@@ -1,0 +1,178 @@
+//! One module for each published wire contract; how each says what went wrong.
+
+pub(crate) mod content;
+pub(crate) mod oauth;
+pub(crate) mod token;
+
+use http::header::{ALLOW, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+use wayleave_engine::Explanation;
+
+use crate::answer::{self, Answer, set};
+use crate::fault::Fault;
+
+/// A published wire contract: how errors look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// RFC 6749: `{"error","error_description"}`.
+    OAuth,
+    /// The platform API: `{"error","message","property","help"}`; its token address says RFC 6749
+    /// words and a `message`.
+    Platform,
+    /// The token exchange: `{"message"}`.
+    Token,
+    /// The content APIs: `{"Message"}` in JSON or XML.
+    Content,
+    /// Our own API and the routes: problem details (RFC 9457) with a `message`.
+    Problem,
+}
+
+impl Dialect {
+    /// The dialect of an address that nothing serves, by its longest known prefix. `path`: without
+    /// stage prefix.
+    pub(crate) fn of_path(path: &str) -> Self {
+        if content::resource_path(path).is_some() {
+            Dialect::Content
+        } else if is_below(path, "/api") {
+            Dialect::Platform
+        } else if is_below(path, "/token") {
+            Dialect::Token
+        } else if is_below(path, "/oauth") {
+            Dialect::OAuth
+        } else if is_below(path, "/authorize") {
+            Dialect::Platform
+        } else {
+            Dialect::Problem
+        }
+    }
+
+    /// Puts a fault into the dialect's words. `accept`: the request's `Accept` header, which
+    /// matters to the content dialect.
+    pub fn render(self, fault: &Fault, accept: Option<&str>, request_id: &str) -> Answer {
+        let status = fault.status();
+        let mut answer = match self {
+            Dialect::OAuth => answer::json(status, &oauth_body(fault)),
+            Dialect::Platform => answer::json(status, &platform_body(fault)),
+            Dialect::Token => answer::json(status, &json!({ "message": fault.message() })),
+            Dialect::Content => content::render(fault, accept),
+            Dialect::Problem => {
+                let body = problem_body(fault, request_id).to_string();
+                answer::text(status, "application/problem+json", body)
+            }
+        };
+        self.set_headers(&mut answer, fault);
+        answer
+    }
+
+    fn set_headers(self, answer: &mut Answer, fault: &Fault) {
+        match fault {
+            Fault::Method { allow } => set(answer, ALLOW, allow),
+            Fault::TooMany { retry_after_s } => set(answer, RETRY_AFTER, &retry_after_s.to_string()),
+            Fault::Unavailable => set(answer, RETRY_AFTER, "1"),
+            Fault::OAuth { challenge: Some(challenge), .. }
+            | Fault::Unproven { challenge: Some(challenge), .. } => {
+                set(answer, WWW_AUTHENTICATE, challenge);
+            }
+            _ => {}
+        }
+        if matches!(self, Dialect::OAuth) {
+            answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        }
+    }
+}
+
+/// Whether a path is an address or lies below it.
+pub(crate) fn is_below(path: &str, address: &str) -> bool {
+    path.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn oauth_body(fault: &Fault) -> Value {
+    let code = match fault {
+        Fault::OAuth { code, .. } => code,
+        Fault::Internal | Fault::BadGateway => "server_error",
+        Fault::Unavailable | Fault::GatewayTimeout => "temporarily_unavailable",
+        _ => "invalid_request",
+    };
+    json!({ "error": code, "error_description": fault.message() })
+}
+
+fn platform_body(fault: &Fault) -> Value {
+    match fault {
+        Fault::OAuth { code, .. } => json!({ "error": code, "message": fault.message() }),
+        _ => json!({
+            "error": fault.status().as_u16(),
+            "message": fault.message(),
+            "property": property(fault),
+            "help": null,
+        }),
+    }
+}
+
+fn property(fault: &Fault) -> Value {
+    match fault {
+        Fault::Invalid { field, .. } => json!(field),
+        _ => Value::Null,
+    }
+}
+
+fn problem_body(fault: &Fault, request_id: &str) -> Value {
+    let status = fault.status();
+    let mut body = Map::new();
+    body.insert("type".into(), json!(format!("urn:wayleave:problem:{}", fault.code())));
+    body.insert("title".into(), json!(status.canonical_reason().unwrap_or("Error")));
+    body.insert("status".into(), json!(status.as_u16()));
+    body.insert("message".into(), json!(fault.message()));
+    if status != StatusCode::UNAUTHORIZED {
+        body.insert("detail".into(), json!(fault.message()));
+    }
+    body.insert("request_id".into(), json!(request_id));
+    if let Fault::Unproven { server_time, explanation, .. } = fault {
+        if let Some(time) = server_time {
+            body.insert("server_time".into(), json!(time));
+        }
+        if let Some(explanation) = explanation {
+            body.insert("explanation".into(), explanation_body(explanation));
+        }
+    }
+    Value::Object(body)
+}
+
+/// What the test environment tells about a refused signature, as JSON members.
+pub(crate) fn explanation_body(explanation: &Explanation) -> Value {
+    json!({
+        "reason": explanation.reason,
+        "server_time": explanation.server_time,
+        "base_strings": explanation.base_strings,
+        "first_difference": explanation.difference.as_ref().map(|difference| json!({
+            "at_byte": difference.at_byte,
+            "line": difference.line,
+            "ours": difference.ours,
+            "yours": difference.theirs,
+        })),
+        "hint": explanation.hint,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_names_the_dialect() {
+        for (path, dialect) in [
+            ("/api/Property/x", Dialect::Content),
+            ("/API/resource", Dialect::Content),
+            ("/api/TemporaryUserToken/x/y", Dialect::Content),
+            ("/api/PropertyX", Dialect::Platform),
+            ("/api/user/account", Dialect::Platform),
+            ("/token", Dialect::Token),
+            ("/token/x", Dialect::Token),
+            ("/tokens", Dialect::Problem),
+            ("/oauth/revoke", Dialect::OAuth),
+            ("/", Dialect::Problem),
+        ] {
+            assert_eq!(Dialect::of_path(path), dialect, "{path}");
+        }
+    }
+}

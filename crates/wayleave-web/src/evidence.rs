@@ -1,0 +1,100 @@
+//! Reads what a request shows to prove who made it.
+
+use http::{HeaderMap, HeaderName, header};
+use wayleave_engine::{Engine, Evidence, MalformedEvidence, Unproven};
+use wayleave_core::Environment;
+use wayleave_protocol::http_date;
+
+use crate::Fault;
+
+const AUTHENTICATION: HeaderName = HeaderName::from_static("authentication");
+/// What the first documents of the signed scheme called it.
+const AUTHENTICATE: HeaderName = HeaderName::from_static("authenticate");
+const TIMESTAMP: HeaderName = HeaderName::from_static("timestamp");
+/// In the test environment a client may show the string that it signed, to be told where it
+/// differs from ours.
+const BASE_STRING: HeaderName = HeaderName::from_static("wayleave-base-string");
+
+/// What is asked of somebody who showed no token that holds.
+const TOKEN_CHALLENGE: &str = "Bearer realm=\"wayleave\"";
+const INVALID_TOKEN_CHALLENGE: &str = "Bearer realm=\"wayleave\", error=\"invalid_token\"";
+/// Not a registered scheme: it names the header in which the signature is expected.
+const SIGNATURE_CHALLENGE: &str = "Authentication realm=\"wayleave\"";
+
+/// Collects the evidence of a request. Errors: a proof header twice, or two kinds of proof (400);
+/// `Authentication` and its alias with different values (401).
+pub(crate) fn collect<'a>(
+    method: &'a str,
+    paths: &'a [&'a str],
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+) -> Result<Evidence<'a>, Fault> {
+    let authorization = Counted::of(headers, &header::AUTHORIZATION);
+    let authentication = Counted::of(headers, &AUTHENTICATION);
+    let alias = Counted::of(headers, &AUTHENTICATE);
+    let timestamp = Counted::of(headers, &TIMESTAMP);
+    MalformedEvidence::check(
+        authorization.count,
+        authentication.count.max(alias.count),
+        timestamp.count,
+    )
+    .map_err(|error| Fault::BadRequest(error.to_string()))?;
+    let authentication = match (authentication.value, alias.value) {
+        (Some(one), Some(other)) if one != other => return Err(contradiction()),
+        (one, other) => one.or(other),
+    };
+    Ok(Evidence {
+        method,
+        paths,
+        query,
+        authorization: authorization.value,
+        authentication,
+        timestamp: timestamp.value,
+        form_body: None,
+        claimed_base_string: headers.get(BASE_STRING).map(|value| value.as_bytes()),
+    })
+}
+
+struct Counted<'a> {
+    count: usize,
+    value: Option<&'a [u8]>,
+}
+
+impl<'a> Counted<'a> {
+    fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next().map(|value| value.as_bytes());
+        Counted { count: usize::from(value.is_some()) + values.count(), value }
+    }
+}
+
+fn contradiction() -> Fault {
+    Fault::Unproven {
+        message: "Unauthorized".to_owned(),
+        server_time: None,
+        explanation: None,
+        challenge: Some(SIGNATURE_CHALLENGE),
+    }
+}
+
+/// What may be said of a refusal: in the test environment why, in live the bare word and the time.
+pub(crate) fn fault(engine: &Engine, evidence: &Evidence<'_>, refusal: &Unproven) -> Fault {
+    if refusal.is_bad_request() {
+        return Fault::BadRequest(refusal.to_string());
+    }
+    let signed = evidence.authentication.is_some();
+    let explanation = match engine.environment() {
+        Environment::Test => engine.explain(evidence, refusal).map(Box::new),
+        Environment::Live => None,
+    };
+    Fault::Unproven {
+        message: Fault::unproven_message(refusal),
+        server_time: signed.then(|| http_date::format(engine.now().unix_s())),
+        explanation,
+        challenge: Some(match refusal {
+            _ if signed => SIGNATURE_CHALLENGE,
+            Unproven::NoProof | Unproven::OtherScheme => TOKEN_CHALLENGE,
+            _ => INVALID_TOKEN_CHALLENGE,
+        }),
+    }
+}

@@ -1,0 +1,151 @@
+use http::StatusCode;
+use wayleave_core::NotAdmitted;
+use wayleave_engine::{Explanation, Unproven};
+
+/// Why a request is not served, before a dialect has put it into its own words.
+#[derive(Debug)]
+pub enum Fault {
+    /// The request cannot be read, or contradicts itself (400).
+    BadRequest(String),
+    /// An OAuth error with its code and status (RFC 6749 section 5.2).
+    OAuth {
+        /// Such as `invalid_client`.
+        code: &'static str,
+        /// Its HTTP status.
+        status: StatusCode,
+        /// For people.
+        description: String,
+        /// For `WWW-Authenticate`.
+        challenge: Option<&'static str>,
+    },
+    /// Not proven (401).
+    Unproven {
+        /// What may be said about it.
+        message: String,
+        /// The server's clock, where a signature was refused.
+        server_time: Option<String>,
+        /// What the test environment tells.
+        explanation: Option<Box<Explanation>>,
+        /// For `WWW-Authenticate`.
+        challenge: Option<&'static str>,
+    },
+    /// Proven but not admitted (403).
+    NotAdmitted(NotAdmitted),
+    /// Plain HTTP from outside (403).
+    Insecure,
+    /// Nothing has this address (404).
+    NotFound,
+    /// The address is there, the method is not (405).
+    Method {
+        /// For `Allow`.
+        allow: &'static str,
+    },
+    /// The body took too long (408).
+    TooSlow,
+    /// The body is too large (413).
+    TooLarge {
+        /// How much is read at most.
+        limit_bytes: usize,
+    },
+    /// A value that cannot be (422).
+    Invalid {
+        /// The member at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is there already (409).
+    Taken(&'static str),
+    /// Too many wrong secrets (429).
+    TooMany {
+        /// For `Retry-After`.
+        retry_after_s: u64,
+    },
+    /// Our fault (500); the cause is in the log.
+    Internal,
+    /// The database does not answer (503).
+    Unavailable,
+    /// The API behind could not be reached (502).
+    BadGateway,
+    /// The API behind did not answer in time (504).
+    GatewayTimeout,
+}
+
+impl Fault {
+    /// Its HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Fault::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Fault::OAuth { status, .. } => *status,
+            Fault::Unproven { .. } => StatusCode::UNAUTHORIZED,
+            Fault::NotAdmitted(_) | Fault::Insecure => StatusCode::FORBIDDEN,
+            Fault::NotFound => StatusCode::NOT_FOUND,
+            Fault::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Fault::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Fault::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Fault::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::Taken(_) => StatusCode::CONFLICT,
+            Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::BadGateway => StatusCode::BAD_GATEWAY,
+            Fault::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// What it says to people, with the next thing to do where there is one.
+    pub fn message(&self) -> String {
+        match self {
+            Fault::BadRequest(why) => why.clone(),
+            Fault::OAuth { description, .. } => description.clone(),
+            Fault::Unproven { message, .. } => message.clone(),
+            Fault::NotAdmitted(why) => why.to_string(),
+            Fault::Insecure => "this address answers over https only".to_owned(),
+            Fault::NotFound => "there is nothing at this address".to_owned(),
+            Fault::Method { allow } => format!("this address takes {allow} only"),
+            Fault::TooSlow => "the body did not arrive in time".to_owned(),
+            Fault::TooLarge { limit_bytes } => {
+                format!("the body is larger than {limit_bytes} bytes")
+            }
+            Fault::Invalid { field, why } => format!("{field}: {why}"),
+            Fault::Taken(noun) => format!("{noun} is taken"),
+            Fault::TooMany { .. } => "Too Many Requests".to_owned(),
+            Fault::Internal => "something went wrong on our side; the request id finds it in our log".to_owned(),
+            Fault::Unavailable => "not available for the moment; try again".to_owned(),
+            Fault::BadGateway => "the API behind could not be reached".to_owned(),
+            Fault::GatewayTimeout => "the API behind did not answer in time".to_owned(),
+        }
+    }
+
+    /// The code in problem details and for machines.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Fault::BadRequest(_) => "bad-request",
+            Fault::OAuth { code, .. } => code,
+            Fault::Unproven { .. } => "not-proven",
+            Fault::NotAdmitted(_) => "not-admitted",
+            Fault::Insecure => "https-only",
+            Fault::NotFound => "not-found",
+            Fault::Method { .. } => "method-not-allowed",
+            Fault::TooSlow => "body-too-slow",
+            Fault::TooLarge { .. } => "body-too-large",
+            Fault::Invalid { .. } => "invalid",
+            Fault::Taken(_) => "taken",
+            Fault::TooMany { .. } => "too-many-requests",
+            Fault::Internal => "internal",
+            Fault::Unavailable => "unavailable",
+            Fault::BadGateway => "bad-gateway",
+            Fault::GatewayTimeout => "gateway-timeout",
+        }
+    }
+
+    /// What an expired or otherwise refused proof may be told in live: for signatures the bare
+    /// word and the time, for tokens also that they expired.
+    pub(crate) fn unproven_message(refusal: &Unproven) -> String {
+        use wayleave_protocol::jwt::TokenError;
+        match refusal {
+            Unproven::Token(TokenError::Expired) => refusal.to_string(),
+            _ => "Unauthorized".to_owned(),
+        }
+    }
+}

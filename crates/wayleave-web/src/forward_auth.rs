@@ -1,0 +1,88 @@
+//! The question of another proxy: may this request pass? The request is described in headers, its
+//! proof headers are its own.
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use http::header::CACHE_CONTROL;
+use http::HeaderValue;
+
+use crate::answer::{self, Answer};
+use crate::fault::Fault;
+use crate::request::single;
+
+const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+
+/// The request that a proxy asks about.
+pub(crate) struct Described<'h> {
+    /// Its method.
+    pub(crate) method: &'h str,
+    /// Its path, as received by the proxy.
+    pub(crate) path: &'h str,
+    /// Its query.
+    pub(crate) query: Option<&'h str>,
+}
+
+/// Reads `X-Forwarded-Method` and `X-Forwarded-Uri` (Caddy, Traefik), or `X-Original-Method` and
+/// `X-Original-URI` (nginx).
+///
+/// Errors: a header missing or twice, or both pairs: one of them would be the client's own, and it
+/// must not be able to describe another request than it made.
+pub(crate) fn described<'h>(method: &Method, headers: &'h HeaderMap) -> Result<Described<'h>, Fault> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(Fault::Method { allow: "GET, HEAD" });
+    }
+    let forwarded = pair(headers, FORWARDED_METHOD, FORWARDED_URI)?;
+    let original = pair(headers, ORIGINAL_METHOD, ORIGINAL_URI)?;
+    let (method, uri) = match (forwarded, original) {
+        (Some(pair), None) | (None, Some(pair)) => pair,
+        (Some(_), Some(_)) => {
+            return Err(bad("the request is described twice: let the proxy remove one of X-Forwarded-Uri and X-Original-URI"));
+        }
+        (None, None) => {
+            return Err(bad("describe the request in X-Forwarded-Method and X-Forwarded-Uri, or in X-Original-Method and X-Original-URI"));
+        }
+    };
+    let (path, query) = match uri.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (uri, None),
+    };
+    // The same grammar that a request line goes through.
+    if !path.starts_with('/') || uri.parse::<Uri>().is_err() || Method::from_bytes(method.as_bytes()).is_err() {
+        return Err(bad("the described method or address is not one"));
+    }
+    Ok(Described { method, path, query })
+}
+
+fn bad(why: &str) -> Fault {
+    Fault::BadRequest(why.to_owned())
+}
+
+fn pair<'h>(
+    headers: &'h HeaderMap,
+    method: HeaderName,
+    uri: HeaderName,
+) -> Result<Option<(&'h str, &'h str)>, Fault> {
+    match (text(headers, method)?, text(headers, uri)?) {
+        (Some(method), Some(uri)) => Ok(Some((method, uri))),
+        (None, None) => Ok(None),
+        _ => Err(bad("the description lacks its method or its address")),
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Fault> {
+    let Some(value) = single(headers, name)? else { return Ok(None) };
+    std::str::from_utf8(value).map(Some).map_err(|_| bad("the description is not text"))
+}
+
+/// The answer for a request that may pass: who its caller is, for the proxy to copy.
+pub(crate) fn passes(admitted: &wayleave_engine::Admitted) -> Answer {
+    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+    answer.headers_mut().reserve(10);
+    for (name, value) in admitted.caller().identity() {
+        answer::set(&mut answer, HeaderName::from_static(name), &value);
+    }
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

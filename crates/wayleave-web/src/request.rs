@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Incoming};
+
+use crate::Fault;
+
+/// The body of a request on its way to the API behind: as it comes in, or read already.
+pub type RequestBody = Either<Incoming, Full<Bytes>>;
+
+/// How long a body that we read ourselves may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads a whole body, at most `limit_bytes`.
+pub(crate) async fn read_body(body: Incoming, limit_bytes: usize) -> Result<Bytes, Fault> {
+    if body.size_hint().lower() > limit_bytes as u64 {
+        return Err(Fault::TooLarge { limit_bytes });
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, collect(body, limit_bytes)).await {
+        Ok(read) => read,
+        Err(_) => Err(Fault::TooSlow),
+    }
+}
+
+async fn collect(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, Fault> {
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Fault::BadRequest("the body broke off".to_owned()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > limit_bytes {
+            return Err(Fault::TooLarge { limit_bytes });
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok(read.freeze())
+}
+
+/// The media type of the body, in small letters, without parameters; empty where there is none.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// The one value of a header. Errors: it came more than once (400).
+pub(crate) fn single<'h>(
+    headers: &'h HeaderMap,
+    name: header::HeaderName,
+) -> Result<Option<&'h [u8]>, Fault> {
+    let mut values = headers.get_all(&name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Fault::BadRequest(format!("the {name} header came more than once")));
+    }
+    Ok(first.map(|value| value.as_bytes()))
+}

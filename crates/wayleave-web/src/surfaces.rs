@@ -1,0 +1,442 @@
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Method, Request, header};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
+use wayleave_core::{Admission, NotAdmitted};
+
+use crate::answer::Answer;
+use crate::dialect::{Dialect, content, oauth, token};
+use crate::fault::Fault;
+use crate::request::{RequestBody, media_type, read_body};
+use crate::route::{Mount, Route, Upstream};
+use crate::target::{self, Target};
+use crate::transport::{Connection, TrustedProxies};
+use crate::{discovery, evidence, forward_auth};
+
+/// How much of a form is read when its fields may be part of the signature.
+const FORM_LIMIT_BYTES: usize = 64 * 1024;
+
+/// The content surface: its place, and the API that answers in it.
+#[derive(Clone, Debug)]
+pub struct ContentSurface {
+    /// Where it lies.
+    pub mount: Mount,
+    /// Where proven requests go.
+    pub upstream: Upstream,
+}
+
+/// Which surfaces an environment shows and where. `None`: the surface is off.
+#[derive(Clone, Debug, Default)]
+pub struct SurfaceSettings {
+    /// The path prefix of the environment on a shared listener, else empty.
+    pub prefix: String,
+    /// The proxies whose word about clients counts.
+    pub trusted_proxies: TrustedProxies,
+    /// `/oauth/token`.
+    pub oauth: Option<Mount>,
+    /// `/authorize/access_token` and `/api`.
+    pub platform: Option<Mount>,
+    /// `/token`.
+    pub token: Option<Mount>,
+    /// `/api/Property`, `/api/Resource`, `/api/TemporaryUserToken`.
+    pub content: Option<ContentSurface>,
+    /// `/auth/check`.
+    pub forward_auth: Option<Mount>,
+    /// Routes to APIs behind; a longer path wins over a shorter one.
+    pub routes: Vec<Route>,
+}
+
+/// What has become of a request.
+pub enum Handled {
+    /// It is answered.
+    Answer(Answer),
+    /// An API behind is to answer it.
+    Forward(Box<Forward>),
+}
+
+/// A request that may pass, ready for the API behind.
+pub struct Forward {
+    /// Whose it is.
+    pub admitted: Admitted,
+    /// The API behind.
+    pub upstream: Upstream,
+    /// The path to ask it for, as received but for prefixes of ours.
+    pub path: String,
+    /// The request itself; its address is still the one that was received.
+    pub request: Request<RequestBody>,
+    /// In whose words a failure is told.
+    pub dialect: Dialect,
+}
+
+/// Everything that one environment answers.
+pub struct Surfaces {
+    engine: Arc<Engine>,
+    settings: SurfaceSettings,
+}
+
+/// What has an address.
+enum Place<'s, 'p> {
+    OAuthToken(oauth::Flavour),
+    TokenExchange,
+    ForwardAuth,
+    KeySet,
+    Metadata,
+    Content { path: content::ContentPath<'p>, stripped: &'p str, upstream: &'s Upstream },
+    Route(&'s Route),
+    Nothing,
+}
+
+/// Paths under which a signature may have been made: usually one.
+struct SignedPaths<'p> {
+    paths: [&'p str; 3],
+    count: usize,
+}
+
+impl<'p> SignedPaths<'p> {
+    /// The path without our prefixes first, then with them.
+    fn new(paths: [&'p str; 3]) -> Self {
+        let mut distinct = SignedPaths { paths, count: 1 };
+        for path in &paths[1..] {
+            if !distinct.as_slice().contains(path) {
+                distinct.paths[distinct.count] = path;
+                distinct.count += 1;
+            }
+        }
+        distinct
+    }
+
+    fn as_slice(&self) -> &[&'p str] {
+        &self.paths[..self.count]
+    }
+}
+
+impl Surfaces {
+    /// The surfaces of an environment.
+    pub fn new(engine: Arc<Engine>, mut settings: SurfaceSettings) -> Self {
+        settings.routes.sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.host.is_none()));
+        Surfaces { engine, settings }
+    }
+
+    /// The environment's engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Takes a request to its surface or route.
+    pub async fn handle(&self, request: Request<Incoming>, connection: &Connection, request_id: &str) -> Handled {
+        let (parts, body) = request.into_parts();
+        match self.serve(&parts, body, connection).await {
+            Ok(Served::Answer(answer)) => Handled::Answer(answer),
+            Ok(Served::Passes(pass)) => Handled::Forward(Box::new(pass.with(parts))),
+            Err(fault) => {
+                let accept = accept(&parts);
+                Handled::Answer(self.dialect(&parts).render(&fault, accept, request_id))
+            }
+        }
+    }
+
+    /// In whose words a failure at an address is told.
+    pub fn dialect(&self, parts: &Parts) -> Dialect {
+        let target = self.target(parts);
+        let Ok(target) = target else { return Dialect::of_path(parts.uri.path()) };
+        match self.locate(target.host, target.path) {
+            Place::OAuthToken(oauth::Flavour::Standard) => Dialect::OAuth,
+            Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
+            Place::TokenExchange => Dialect::Token,
+            Place::Content { .. } => Dialect::Content,
+            Place::ForwardAuth | Place::KeySet | Place::Metadata | Place::Route(_) => Dialect::Problem,
+            Place::Nothing => Dialect::of_path(target.path),
+        }
+    }
+
+    fn target<'a>(&self, parts: &'a Parts) -> Result<Target<'a>, target::OtherStage> {
+        let host = target::host(&parts.uri, &parts.headers);
+        let path_and_query = (parts.uri.path(), parts.uri.query());
+        Target::read(self.engine.environment(), &self.settings.prefix, path_and_query, host)
+    }
+
+    async fn serve(&self, parts: &Parts, body: Incoming, connection: &Connection) -> Result<Served, Fault> {
+        let settings = &self.settings;
+        if !settings.trusted_proxies.is_secure(connection, &parts.headers) {
+            return Err(Fault::Insecure);
+        }
+        let target = self.target(parts).map_err(|_| Fault::NotFound)?;
+        let source = || settings.trusted_proxies.source(connection, &parts.headers);
+        match self.locate(target.host, target.path) {
+            Place::ForwardAuth => self.check(parts, target.host).await.map(Served::Answer),
+            Place::OAuthToken(flavour) => self.token(flavour, parts, body, source()).await,
+            Place::TokenExchange => {
+                token::exchange(&self.engine, parts, body, source()).await.map(Served::Answer)
+            }
+            Place::KeySet => discovery::key_set(&self.engine, parts).map(Served::Answer),
+            Place::Metadata => {
+                let path = settings.oauth.as_ref().map(|mount| format!("{}/oauth/token", mount.prefix));
+                discovery::metadata(&self.engine, parts, path.as_deref()).map(Served::Answer)
+            }
+            Place::Nothing => Err(Fault::NotFound),
+            place @ (Place::Content { .. } | Place::Route(_)) => {
+                self.pass(&place, target, parts, body).await.map(Served::Passes)
+            }
+        }
+    }
+
+    async fn token(&self, flavour: oauth::Flavour, parts: &Parts, body: Incoming, source: IpAddr) -> Result<Served, Fault> {
+        oauth::token(&self.engine, flavour, parts, body, source).await.map(Served::Answer)
+    }
+
+    /// Built-in surfaces win over routes; among routes the longest path wins.
+    fn locate<'s, 'p>(&'s self, host: &str, path: &'p str) -> Place<'s, 'p> {
+        let settings = &self.settings;
+        let strip = |mount: &'s Option<Mount>| mount.as_ref().and_then(|mount| mount.strip(host, path));
+        let is = |mount, address: &str| strip(mount).is_some_and(|rest| tidy(rest) == address);
+        if is(&settings.forward_auth, "/auth/check") {
+            return Place::ForwardAuth;
+        }
+        if let Some(content) = &settings.content
+            && let Some(stripped) = content.mount.strip(host, path)
+            && let Some(path) = content::resource_path(stripped)
+        {
+            return Place::Content { path, stripped, upstream: &content.upstream };
+        }
+        if is(&settings.token, "/token") {
+            Place::TokenExchange
+        } else if is(&settings.oauth, "/oauth/token") {
+            Place::OAuthToken(oauth::Flavour::Standard)
+        } else if is(&settings.platform, "/authorize/access_token") {
+            Place::OAuthToken(oauth::Flavour::Platform)
+        } else if path == "/.well-known/jwks.json" {
+            Place::KeySet
+        } else if path == "/.well-known/oauth-authorization-server" {
+            Place::Metadata
+        } else if strip(&settings.platform).is_some_and(|rest| Dialect::of_path(&tidy(rest)) == Dialect::Platform) {
+            Place::Nothing
+        } else {
+            let route = settings.routes.iter().find(|route| route.matches(host, path));
+            route.map_or(Place::Nothing, Place::Route)
+        }
+    }
+
+    /// Answers the question of another proxy.
+    async fn check(&self, parts: &Parts, host: &str) -> Result<Answer, Fault> {
+        let described = forward_auth::described(&parts.method, &parts.headers)?;
+        let path_and_query = (described.path, described.query);
+        let environment = self.engine.environment();
+        let target = Target::read(environment, &self.settings.prefix, path_and_query, host)
+            .map_err(|_| Fault::NotAdmitted(NotAdmitted::Audience))?;
+        let place = self.locate(host, target.path);
+        let signed = signed_paths(&place, target);
+        let evidence =
+            evidence::collect(described.method, signed.as_slice(), target.query, &parts.headers)?;
+        let caller = match self.engine.authenticate(&evidence) {
+            Ok(caller) => caller,
+            Err(refusal) => self.prove_again(&evidence, refusal).await.map_err(|refusal| self.unproven(&evidence, &refusal))?,
+        };
+        admit(&place, caller).map(|admitted| forward_auth::passes(&admitted))
+    }
+
+    /// Proves a request for an API behind and lets it pass.
+    async fn pass(
+        &self,
+        place: &Place<'_, '_>,
+        target: Target<'_>,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Pass, Fault> {
+        check_path(place, target.path)?;
+        let signed = signed_paths(place, target);
+        let paths = signed.as_slice();
+        let mut evidence =
+            evidence::collect(parts.method.as_str(), paths, target.query, &parts.headers)?;
+        let first = match self.engine.authenticate(&evidence) {
+            Err(refusal) => self.prove_again(&evidence, refusal).await,
+            proven => proven,
+        };
+        let (caller, body) = match first {
+            Ok(caller) => (caller, Either::Left(body)),
+            // The fields of a form may be part of what was signed.
+            Err(Unproven::Mismatch) if is_form(parts) => {
+                let form = read_body(body, FORM_LIMIT_BYTES).await?;
+                let body = Either::Right(Full::new(form.clone()));
+                evidence.form_body = Some(&form);
+                let proven = self.engine.authenticate(&evidence);
+                (proven.map_err(|refusal| self.unproven(&evidence, &refusal))?, body)
+            }
+            Err(refusal) => return Err(self.unproven(&evidence, &refusal)),
+        };
+        let admitted = admit(place, caller)?;
+        let (upstream, path) = match place {
+            Place::Content { upstream, stripped, .. } => (*upstream, *stripped),
+            Place::Route(route) => (&route.upstream, target.path),
+            _ => return Err(Fault::NotFound),
+        };
+        let dialect = match place {
+            Place::Content { .. } => Dialect::Content,
+            _ => Dialect::Problem,
+        };
+        Ok(Pass { admitted, upstream: upstream.clone(), path: path.to_owned(), body, dialect })
+    }
+
+    /// A second look where the key may have been made by another node a moment ago.
+    async fn prove_again(&self, evidence: &Evidence<'_>, refusal: Unproven) -> Result<Caller, Unproven> {
+        if refusal != Unproven::UnknownKey {
+            return Err(refusal);
+        }
+        self.engine.catch_up_after_miss().await;
+        self.engine.authenticate(evidence)
+    }
+
+    fn unproven(&self, evidence: &Evidence<'_>, refusal: &Unproven) -> Fault {
+        evidence::fault(&self.engine, evidence, refusal)
+    }
+}
+
+/// What serving a request came to, before its parts go along with it.
+enum Served {
+    Answer(Answer),
+    Passes(Pass),
+}
+
+struct Pass {
+    admitted: Admitted,
+    upstream: Upstream,
+    path: String,
+    body: RequestBody,
+    dialect: Dialect,
+}
+
+impl Pass {
+    fn with(self, parts: Parts) -> Forward {
+        Forward {
+            admitted: self.admitted,
+            upstream: self.upstream,
+            path: self.path,
+            request: Request::from_parts(parts, self.body),
+            dialect: self.dialect,
+        }
+    }
+}
+
+/// The `Accept` header, where it is text.
+fn accept(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())
+}
+
+fn is_form(parts: &Parts) -> bool {
+    parts.method != Method::GET && media_type(&parts.headers) == "application/x-www-form-urlencoded"
+}
+
+fn signed_paths<'p>(place: &Place<'_, 'p>, target: Target<'p>) -> SignedPaths<'p> {
+    let stripped = match place {
+        Place::Content { stripped, .. } => stripped,
+        _ => target.path,
+    };
+    SignedPaths::new([stripped, target.path, target.whole])
+}
+
+fn admit(place: &Place<'_, '_>, caller: Caller) -> Result<Admitted, Fault> {
+    let admitted = match place {
+        Place::Content { path, .. } => caller
+            .admit(&content::admission(path.audience))
+            .and_then(|admitted| admitted.with_path_key(path.key)),
+        Place::Route(route) => caller.admit(&route.admission),
+        // Nothing behind has this address, so nobody may pass to it.
+        _ => caller.admit(&Admission {
+            audiences: Default::default(),
+            schemes: Default::default(),
+            scopes: Default::default(),
+        }),
+    };
+    admitted.map_err(Fault::NotAdmitted)
+}
+
+/// Repeated slashes as one: a base address that ends in a slash makes clients send two.
+fn tidy(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut tidied = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter != '/' || !tidied.ends_with('/') {
+            tidied.push(letter);
+        }
+    }
+    Cow::Owned(tidied)
+}
+
+/// Refuses a path that the API behind may read as another than we did.
+fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
+    let ambiguous = match place {
+        // Resource keys may hold anything; their segments are never matched.
+        Place::Content { .. } => has_dot_segment(path) || path.contains('\\'),
+        _ => has_dot_segment(path) || path.contains('\\') || path.contains("//") || has_needless_escape(path),
+    };
+    if ambiguous {
+        let why = "the path can be read in more than one way: no dot segments, double slashes, backslashes or needless escapes";
+        return Err(Fault::BadRequest(why.to_owned()));
+    }
+    Ok(())
+}
+
+fn has_dot_segment(path: &str) -> bool {
+    path.contains('.') && path.split('/').any(|segment| matches!(segment, "." | ".."))
+        || path.contains('%') && path.split('/').any(|segment| {
+            let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+            matches!(plain.as_str(), "." | "..")
+        })
+}
+
+/// An escape of a letter that needs none, of a slash, a backslash or a control character.
+fn has_needless_escape(path: &str) -> bool {
+    path.match_indices('%').any(|(place, _)| {
+        let digits = path.get(place + 1..place + 3);
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            None => true,
+            Some(byte) => {
+                byte.is_ascii_alphanumeric() || byte.is_ascii_control() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\')
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_slashes_count_as_one_where_clients_send_them() {
+        assert_eq!(tidy("//authorize/access_token"), "/authorize/access_token");
+        assert_eq!(tidy("/token"), "/token");
+    }
+
+    #[test]
+    fn dot_segments_are_seen_in_every_spelling() {
+        for path in ["/a/../b", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/.."] {
+            assert!(has_dot_segment(path), "{path}");
+        }
+        for path in ["/a.b/c", "/a..b", "/...", "/a%20b"] {
+            assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_escape_that_hides_a_letter_or_a_slash_is_seen() {
+        for path in ["/%61dmin", "/a%2Fb", "/a%5cb", "/a%00", "/a%", "/a%zz", "/%7E"] {
+            assert!(has_needless_escape(path), "{path}");
+        }
+        for path in ["/a%20b", "/%C3%9C", "/a%3Fb", "/plain"] {
+            assert!(!has_needless_escape(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_tried_once_however_it_was_found() {
+        assert_eq!(SignedPaths::new(["/a", "/a", "/a"]).as_slice(), ["/a"]);
+        assert_eq!(SignedPaths::new(["/a", "/x/a", "/stag/x/a"]).as_slice().len(), 3);
+        assert_eq!(SignedPaths::new(["/a", "/a", "/stag/a"]).as_slice(), ["/a", "/stag/a"]);
+    }
+}

@@ -1,0 +1,519 @@
+//! From visits to the table, `docs/benchmarks.json` and `docs/benchmarks.md`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::options::Options;
+use super::rounds::{Visit, Visits};
+use super::stats::Spread;
+use super::target::{Comparison, Measure, Target};
+
+/// A missed target that nobody has explained yet.
+const NO_CAUSE: &str = "not yet examined";
+
+/// Why a target was missed, by the name of its row: written by a person.
+pub(super) type Causes = BTreeMap<String, String>;
+
+/// The contents of `docs/benchmarks.json`.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Report {
+    pub(super) machine: String,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A baseline, or a target set against one.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Row {
+    name: String,
+    /// The median over the rounds.
+    value: f64,
+    unit: &'static str,
+    baseline: Option<String>,
+    /// The median of the rounds' ratios.
+    ratio: Option<f64>,
+    /// The quartiles of the ratio; of the value for a baseline.
+    q1: f64,
+    q3: f64,
+    target: Option<f64>,
+    met: Option<bool>,
+    cause: Option<String>,
+    command: String,
+}
+
+impl Report {
+    /// Rows for all that was visited: the baselines, then what is compared with them.
+    pub(super) fn new(machine: String, visits: &Visits, causes: &Causes) -> Report {
+        let baselines = visits
+            .iter()
+            .filter(|(target, _)| target.comparisons().is_empty())
+            .filter_map(|(target, visits)| baseline_row(*target, visits));
+        let compared = visits.keys().flat_map(|target| {
+            let rows = target.comparisons().iter();
+            rows.filter_map(|comparison| compared_row(*target, comparison, visits, causes))
+        });
+        Report {
+            machine,
+            rows: baselines.chain(compared).collect(),
+        }
+    }
+
+    /// The names of the rows that missed their target.
+    pub(super) fn missed(&self) -> Vec<&str> {
+        let missed = self.rows.iter().filter(|row| row.met == Some(false));
+        missed.map(|row| row.name.as_str()).collect()
+    }
+
+    /// The text of `docs/benchmarks.json`.
+    pub(super) fn json(&self) -> Result<String, String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        Ok(text + "\n")
+    }
+}
+
+fn baseline_row(target: Target, visits: &[Visit]) -> Option<Row> {
+    let (unit, of): (_, fn(&Visit) -> f64) = match target {
+        Target::Es256 => ("µs CPU/signature", |visit| visit.cpu_us),
+        _ => ("requests/s", |visit| visit.rate),
+    };
+    let spread = Spread::of(visits.iter().map(of))?;
+    Some(Row {
+        name: target.baseline_name().to_owned(),
+        value: rounded(spread.median),
+        unit,
+        baseline: None,
+        ratio: None,
+        q1: rounded(spread.q1),
+        q3: rounded(spread.q3),
+        target: None,
+        met: None,
+        cause: None,
+        command: command(target),
+    })
+}
+
+fn compared_row(
+    target: Target,
+    comparison: &Comparison,
+    visits: &Visits,
+    causes: &Causes,
+) -> Option<Row> {
+    let ours = visits.get(&target)?;
+    let baseline = visits.get(&comparison.baseline)?;
+    let pairs = ours.iter().zip(baseline);
+    let (unit, value, ratio) = match comparison.measure {
+        Measure::Rate => (
+            "requests/s",
+            Spread::of(ours.iter().map(|visit| visit.rate))?,
+            Spread::of(pairs.map(|(ours, baseline)| ours.rate / baseline.rate))?,
+        ),
+        Measure::CpuShare => (
+            "µs CPU/request",
+            Spread::of(ours.iter().map(|visit| visit.cpu_us))?,
+            Spread::of(pairs.map(|(ours, baseline)| baseline.cpu_us / ours.cpu_us))?,
+        ),
+    };
+    let met = ratio.median >= comparison.at_least;
+    let cause = || {
+        causes
+            .get(comparison.name)
+            .map_or(NO_CAUSE, String::as_str)
+            .to_owned()
+    };
+    Some(Row {
+        name: comparison.name.to_owned(),
+        value: rounded(value.median),
+        unit,
+        baseline: Some(comparison.baseline.baseline_name().to_owned()),
+        ratio: Some(rounded(ratio.median)),
+        q1: rounded(ratio.q1),
+        q3: rounded(ratio.q3),
+        target: Some(comparison.at_least),
+        met: Some(met),
+        cause: (!met).then(cause),
+        command: command(target),
+    })
+}
+
+fn command(target: Target) -> String {
+    format!("cargo xtask bench --only {}", target.name())
+}
+
+/// As many digits as a run can be trusted for, and some more.
+fn rounded(figure: f64) -> f64 {
+    let step = if figure >= 1000.0 { 1.0 } else { 1000.0 };
+    (figure * step).round() / step
+}
+
+/// The cells of a row, for both tables.
+fn cells(row: &Row) -> [String; 6] {
+    let ratio = row.ratio.map_or_else(
+        || format!("[{} … {}] {}", row.q1, row.q3, row.unit),
+        |ratio| format!("{ratio:.2} [{:.2} … {:.2}]", row.q1, row.q3),
+    );
+    [
+        row.name.clone(),
+        format!("{} {}", row.value, row.unit),
+        row.baseline.clone().unwrap_or_default(),
+        ratio,
+        row.target
+            .map(|target| format!("≥ {target}"))
+            .unwrap_or_default(),
+        row.met
+            .map(|met| if met { "yes" } else { "NO" }.to_owned())
+            .unwrap_or_default(),
+    ]
+}
+
+const HEADINGS: [&str; 6] = [
+    "",
+    "median",
+    "compared with",
+    "ratio [quartiles]",
+    "target",
+    "met",
+];
+
+/// The table for a terminal.
+pub(super) fn plain_table(report: &Report) -> String {
+    let mut lines = vec![HEADINGS.map(str::to_owned)];
+    lines.extend(report.rows.iter().map(cells));
+    aligned(&lines)
+}
+
+fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for line in lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in lines {
+        let padded: Vec<String> = line
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn markdown_table<const N: usize>(headings: [&str; N], lines: &[[String; N]]) -> String {
+    let mut text = format!("| {} |\n|{}\n", headings.join(" | "), " --- |".repeat(N));
+    for line in lines {
+        writeln!(text, "| {} |", line.join(" | ")).ok();
+    }
+    text
+}
+
+/// The figures of every target by themselves.
+fn details(visits: &Visits) -> Vec<[String; 6]> {
+    let ceiling = visits.get(&Target::Ceiling);
+    visits
+        .iter()
+        .map(|(target, own)| {
+            let spread = |of: &dyn Fn(&Visit) -> Option<f64>| Spread::of(own.iter().filter_map(of));
+            let to_ceiling = ceiling
+                .filter(|_| *target != Target::Es256)
+                .and_then(|ceiling| {
+                    Spread::of(
+                        own.iter()
+                            .zip(ceiling)
+                            .map(|(own, ceiling)| own.cpu_us / ceiling.cpu_us),
+                    )
+                });
+            [
+                format!("`{}`", target.name()),
+                shown(spread(&|visit| Some(visit.rate)), 0),
+                shown(spread(&|visit| visit.p50_us), 0),
+                shown(spread(&|visit| visit.p99_us), 0),
+                shown(spread(&|visit| Some(visit.cpu_us)), 2),
+                shown(to_ceiling, 2),
+            ]
+        })
+        .collect()
+}
+
+fn shown(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or_else(
+        || "–".to_owned(),
+        |s| {
+            format!(
+                "{:.digits$} [{:.digits$} … {:.digits$}]",
+                s.median, s.q1, s.q3
+            )
+        },
+    )
+}
+
+const DETAIL_HEADINGS: [&str; 6] = [
+    "target",
+    "requests/s",
+    "p50, µs",
+    "p99, µs",
+    "server CPU per request, µs",
+    "that as a multiple of the ceiling's",
+];
+
+/// The detailed table for a terminal.
+pub(super) fn plain_details(visits: &Visits) -> String {
+    let mut lines = vec![DETAIL_HEADINGS.map(str::to_owned)];
+    lines.extend(details(visits));
+    aligned(&lines)
+}
+
+/// The text of `docs/benchmarks.md`.
+pub(super) fn markdown(
+    report: &Report,
+    visits: &Visits,
+    options: &Options,
+    versions: &[String],
+) -> String {
+    let Options {
+        rounds,
+        seconds,
+        credentials,
+        ..
+    } = options;
+    let table = markdown_table(HEADINGS, &report.rows.iter().map(cells).collect::<Vec<_>>());
+    let details = markdown_table(DETAIL_HEADINGS, &details(visits));
+    let others = Spread::of(visits.values().flatten().map(|visit| visit.others * 100.0));
+    let causes = missed_text(report);
+    let targets: String = visits
+        .keys()
+        .map(|target| format!("- `{}`: {}.\n", target.name(), target.description()))
+        .collect();
+    format!(
+        "\
+# Benchmarks
+
+Written by `cargo xtask bench`; change nothing here by hand. The same figures are in
+[benchmarks.json](benchmarks.json).
+
+## Results
+
+{table}
+`median` is the median of {rounds} rounds. Each ratio is one of two visits in the same round; shown
+are its median and its quartiles over the rounds. A target is met when the median reaches it.
+{causes}
+## What was measured
+
+{targets}
+Every server listens on the loopback interface without TLS. Wayleave is `wayleave demo` in a release
+build with default settings (SQLite, in an empty folder), and is asked in its test environment,
+after {credentials} credentials of each kind were made through its admin API. oidc-provider is one
+Node.js process with its own in-memory store and as many clients.
+
+{details}
+Median and quartiles. p50 and p99 are what the client saw with all its connections busy. The server's
+processor time is the user and system time of its processes; for `es256` one request is a signature.
+
+## How
+
+- One client: `wrk` with one thread and 32 connections (16 to oidc-provider, which is fastest so),
+  replaying {credentials} different requests prepared beforehand.
+- All servers are started once. Each of {rounds} rounds visits every target for {seconds} s, beginning
+  with another one each time, so that what else happens on the machine meets all alike.
+- Before the rounds every kind of answer is looked at (all of them for the checks) and each target
+  is visited once without counting. An answer that is not 2xx, or a broken connection, ends the run.
+- The signature's own cost is measured in the same rounds, on all cores at once, over the time that
+  the signing threads ran.
+- The client shares the cores with the server, so a ratio of rates is milder than one of processor
+  times, which is given beside it.
+
+## On what
+
+{machine}.
+
+{versions}.
+
+During the visits, programs that were neither server nor client used {others} % of the machine
+(median and quartiles).
+
+## Once more
+
+    cargo xtask bench                        # everything; writes this page
+    cargo xtask bench --only signed-check    # one target and its baseline; writes nothing
+    cargo xtask bench --quick --no-write     # does it all work?
+
+It needs Linux, Node.js with npm, and `wrk` (Debian's package; installed where the command may).
+One target takes a few seconds, everything some minutes. Let nothing else run.
+
+## Reading noise
+
+Rates depend on the machine and on the minute; ratios hardly do, for both halves of each were
+measured within seconds of each other. Compare ratios, never rates of two runs. A ratio whose
+quartiles lie on both sides of its target says little: repeat the run on a quieter machine, or with
+more `--rounds`. Processor time is disturbed less than rates are; p99 mostly shows when something
+else wanted a core.
+",
+        machine = report.machine,
+        versions = versions.join(", "),
+        others = shown(others, 1),
+    )
+}
+
+fn missed_text(report: &Report) -> String {
+    let mut text = String::new();
+    for row in &report.rows {
+        if let Some(cause) = &row.cause {
+            writeln!(text, "- **{}** was missed: {cause}", row.name).ok();
+        }
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit(rate: f64, cpu_us: f64) -> Visit {
+        Visit {
+            rate,
+            p50_us: Some(200.0),
+            p99_us: Some(900.0),
+            cpu_us,
+            others: 0.01,
+        }
+    }
+
+    /// Three rounds, in the second of which the machine was half as fast.
+    fn visits() -> Visits {
+        let three = |rate: f64, cpu: f64| {
+            vec![
+                visit(rate, cpu),
+                visit(rate / 2.0, cpu * 2.0),
+                visit(rate, cpu),
+            ]
+        };
+        Visits::from([
+            (Target::Ceiling, three(80_000.0, 8.0)),
+            (Target::Es256, three(60_000.0, 33.0)),
+            (Target::SignedCheck, three(56_000.0, 10.0)),
+            (Target::OauthIssue, three(20_000.0, 44.0)),
+        ])
+    }
+
+    fn report(causes: &Causes) -> Report {
+        Report::new("a machine".to_owned(), &visits(), causes)
+    }
+
+    fn row<'a>(report: &'a Report, name: &str) -> &'a Row {
+        report.rows.iter().find(|row| row.name == name).unwrap()
+    }
+
+    #[test]
+    fn ratios_are_of_the_same_round() {
+        let report = report(&Causes::new());
+        let row = row(&report, "signed check");
+        assert_eq!(
+            (row.value, row.ratio, row.q1, row.q3),
+            (56_000.0, Some(0.7), 0.7, 0.7)
+        );
+        assert_eq!(row.baseline.as_deref(), Some("ceiling: bare hyper"));
+        assert_eq!(row.command, "cargo xtask bench --only signed-check");
+    }
+
+    #[test]
+    fn the_signatures_share_is_one_of_processor_time() {
+        let report = report(&Causes::new());
+        let row = row(&report, "token issue (form): ES256's share of server CPU");
+        assert_eq!(
+            (row.value, row.unit, row.ratio),
+            (44.0, "µs CPU/request", Some(0.75))
+        );
+        assert_eq!((row.met, &row.cause), (Some(true), &None));
+    }
+
+    #[test]
+    fn a_missed_target_has_a_cause() {
+        let unexplained = report(&Causes::new());
+        assert_eq!(unexplained.missed(), ["signed check"]);
+        assert_eq!(
+            row(&unexplained, "signed check").cause.as_deref(),
+            Some(NO_CAUSE)
+        );
+        let causes = Causes::from([("signed check".to_owned(), "too slow".to_owned())]);
+        let explained = report(&causes);
+        assert_eq!(
+            row(&explained, "signed check").cause.as_deref(),
+            Some("too slow")
+        );
+    }
+
+    #[test]
+    fn a_baseline_has_no_target() {
+        let report = report(&Causes::new());
+        let row = row(&report, "ceiling: bare hyper");
+        assert_eq!(
+            (row.target, row.met, &row.cause, row.ratio),
+            (None, None, &None, None)
+        );
+        assert_eq!((row.value, row.q1, row.q3), (80_000.0, 60_000.0, 80_000.0));
+    }
+
+    #[test]
+    fn what_was_not_compared_has_no_row() {
+        let report = report(&Causes::new());
+        let names: Vec<&str> = report.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "ceiling: bare hyper",
+                "one ES256 signature",
+                "signed check",
+                "token issue (form): ES256's share of server CPU",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_json_has_every_member_in_each_row() {
+        let json: serde_json::Value =
+            serde_json::from_str(&report(&Causes::new()).json().unwrap()).unwrap();
+        assert_eq!(json["machine"], "a machine");
+        for row in json["rows"].as_array().unwrap() {
+            let row = row.as_object().unwrap();
+            for name in [
+                "name", "value", "unit", "baseline", "ratio", "q1", "q3", "target", "met", "cause",
+                "command",
+            ] {
+                assert!(row.contains_key(name), "{name} in {row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_tells_figures_and_causes() {
+        let options = Options::parse(&[]).unwrap();
+        let report = report(&Causes::new());
+        let page = markdown(&report, &visits(), &options, &["wrk 4.1.0".to_owned()]);
+        assert!(
+            page.contains("| signed check | 56000 requests/s | ceiling: bare hyper |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("- **signed check** was missed: not yet examined"),
+            "{page}"
+        );
+        assert!(page.contains("median of 11 rounds"), "{page}");
+        assert!(page.contains("used 1.0 [1.0 … 1.0] %"), "{page}");
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let lines = [
+            ["a".to_owned(), "µ".to_owned()],
+            ["long".to_owned(), "x".to_owned()],
+        ];
+        assert_eq!(aligned(&lines), "a     µ\nlong  x\n");
+    }
+}

@@ -1,0 +1,271 @@
+//! A folder and child processes that are gone when the run is over, however it ends.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command::{command, last_lines};
+
+/// Outlives this program even when that is killed: its standard input then ends, and it stops the
+/// servers that are still running and removes the folder.
+const WATCHDOG: &str = r#"
+trap '' INT TERM HUP
+running=' '
+while read -r verb pid; do
+  case $verb in
+    started) running="$running$pid " ;;
+    ended) running="${running%% $pid *} ${running#* $pid }" ;;
+  esac
+done
+for pid in $running; do kill -KILL "$pid" 2>/dev/null; done
+rm -rf "$1"
+"#;
+
+/// The folder of one run and the watchdog over it.
+pub(super) struct Scratch {
+    folder: PathBuf,
+    watchdog: Mutex<Child>,
+}
+
+impl Scratch {
+    /// Makes a new folder below `parent`.
+    pub(super) fn below(parent: &Path) -> Result<Scratch, String> {
+        let folder = parent.join(format!("bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)
+            .map_err(|error| format!("{} could not be made: {error}", folder.display()))?;
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("sh could not be started: {error}"))?;
+        Ok(Scratch {
+            folder,
+            watchdog: Mutex::new(watchdog),
+        })
+    }
+
+    /// The path of a file in the folder.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Starts a server; what it prints goes to files in the folder.
+    pub(super) fn start(&self, name: &str, mut what: Command) -> Result<Server<'_>, String> {
+        let output = self.path(&format!("{name}.out"));
+        let errors = self.path(&format!("{name}.err"));
+        let create = |path: &Path| File::create(path).map_err(|error| error.to_string());
+        let child = what
+            .stdin(Stdio::null())
+            .stdout(create(&output)?)
+            .stderr(create(&errors)?)
+            .spawn()
+            .map_err(|error| format!("{name} could not be started: {error}"))?;
+        self.tell(&format!("started {}", child.id()));
+        Ok(Server {
+            name: name.to_owned(),
+            child,
+            output,
+            errors,
+            scratch: self,
+        })
+    }
+
+    /// A watchdog that does not listen is no reason to stop: it only has less to do.
+    fn tell(&self, line: &str) {
+        if let Ok(mut watchdog) = self.watchdog.lock()
+            && let Some(input) = &mut watchdog.stdin
+        {
+            writeln!(input, "{line}").ok();
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Ok(watchdog) = self.watchdog.get_mut() {
+            drop(watchdog.stdin.take());
+            watchdog.wait().ok();
+        }
+    }
+}
+
+/// A running server, stopped when dropped.
+pub(super) struct Server<'a> {
+    name: String,
+    child: Child,
+    output: PathBuf,
+    errors: PathBuf,
+    scratch: &'a Scratch,
+}
+
+impl Server<'_> {
+    /// Waits until `look` finds something; an error when the server ends before, or takes too long.
+    pub(super) fn wait_for<T>(
+        &mut self,
+        patience: Duration,
+        look: impl Fn() -> Option<T>,
+    ) -> Result<T, String> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!(
+                    "{} ended ({status}):\n{}",
+                    self.name,
+                    self.complaints()
+                ));
+            }
+            if Instant::now() > end {
+                let seconds = patience.as_secs();
+                let complaints = self.complaints();
+                return Err(format!(
+                    "{} was not ready in {seconds} s:\n{complaints}",
+                    self.name
+                ));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for the line `{"address":"HOST:PORT"}` that our own servers print.
+    pub(super) fn wait_for_address(&mut self) -> Result<String, String> {
+        let output = self.output.clone();
+        self.wait_for(Duration::from_secs(120), || {
+            let line: serde_json::Value =
+                serde_json::from_str(&fs::read_to_string(&output).ok()?).ok()?;
+            line["address"].as_str().map(str::to_owned)
+        })
+    }
+
+    /// The process time, user and system, that it and its children have used, in clock ticks.
+    pub(super) fn cpu_ticks(&self) -> u64 {
+        tree_ticks(self.child.id())
+    }
+
+    fn complaints(&self) -> String {
+        let errors = fs::read_to_string(&self.errors).unwrap_or_default();
+        let output = fs::read_to_string(&self.output).unwrap_or_default();
+        last_lines(&format!("{output}\n{errors}"), 20)
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        self.scratch.tell(&format!("ended {}", self.child.id()));
+    }
+}
+
+fn tree_ticks(pid: u32) -> u64 {
+    let children: u64 = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter_map(|child| child.parse().ok())
+        .map(tree_ticks)
+        .sum();
+    children + stat_fields(&pid.to_string(), [11, 12])
+}
+
+/// The sum of two fields of `/proc/PID/stat`, counted from 0 after the name in brackets:
+/// 11 and 12 are a process's own user and system time, 13 and 14 those of its ended children.
+fn stat_fields(pid: &str, fields: [usize; 2]) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let words: Vec<&str> = after_name.split_whitespace().collect();
+    let field = |index: usize| words.get(index).and_then(|word| word.parse::<u64>().ok());
+    fields.into_iter().filter_map(field).sum()
+}
+
+/// What this program and its ended children have used, in clock ticks: the client's share.
+pub(super) fn client_ticks() -> u64 {
+    stat_fields("self", [11, 12]) + stat_fields("self", [13, 14])
+}
+
+/// How many clock ticks make a second.
+pub(super) fn ticks_per_second() -> f64 {
+    crate::command::output(command("getconf").arg("CLK_TCK"))
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_server_and_the_folder_are_gone() {
+        let parent = std::env::temp_dir().join(format!("wayleave-scratch-{}", std::process::id()));
+        let scratch = Scratch::below(&parent).unwrap();
+        let mut sleeper = command("sleep");
+        sleeper.arg("600");
+        let server = scratch.start("sleeper", sleeper).unwrap();
+        let process = format!("/proc/{}", server.child.id());
+        assert!(Path::new(&process).exists());
+        drop(server);
+        assert!(!Path::new(&process).exists());
+        let folder = scratch.folder.clone();
+        assert!(folder.exists());
+        drop(scratch);
+        assert!(!folder.exists());
+        fs::remove_dir(parent).unwrap();
+    }
+
+    #[test]
+    fn the_watchdog_ends_what_was_left_running() {
+        let parent = std::env::temp_dir().join(format!("wayleave-watchdog-{}", std::process::id()));
+        let scratch = Scratch::below(&parent).unwrap();
+        let mut children: Vec<Child> = (0..3)
+            .map(|_| command("sleep").arg("600").spawn().unwrap())
+            .collect();
+        for child in &children {
+            scratch.tell(&format!("started {}", child.id()));
+        }
+        scratch.tell(&format!("ended {}", children[1].id()));
+        drop(scratch);
+        assert!(children[0].wait().is_ok_and(|status| !status.success()));
+        assert!(children[2].wait().is_ok_and(|status| !status.success()));
+        assert!(children[1].try_wait().unwrap().is_none());
+        children[1].kill().unwrap();
+        children[1].wait().unwrap();
+        fs::remove_dir(parent).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_ends_early_says_why() {
+        let parent = std::env::temp_dir().join(format!("wayleave-early-{}", std::process::id()));
+        let scratch = Scratch::below(&parent).unwrap();
+        let mut failing = command("sh");
+        failing.args(["-c", "echo no such setting >&2; exit 2"]);
+        let mut server = scratch.start("failing", failing).unwrap();
+        let message = server.wait_for_address().unwrap_err();
+        assert!(message.contains("no such setting"), "{message}");
+        drop(server);
+        drop(scratch);
+        fs::remove_dir(parent).unwrap();
+    }
+
+    #[test]
+    fn time_used_is_seen() {
+        assert!(stat_fields("self", [11, 12]) < 1_000_000);
+        assert_eq!(stat_fields("no such process", [11, 12]), 0);
+        assert!(ticks_per_second() >= 1.0);
+    }
+}

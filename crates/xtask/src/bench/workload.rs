@@ -1,0 +1,272 @@
+//! The requests that are replayed at each server.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::client::{Connection, in_parallel};
+use super::fill::{self, Environment, Key, post};
+use super::sign;
+use super::target::Target;
+use super::wrk::write_requests;
+
+/// Signed requests live 300 s, tokens 60 minutes: all are made anew long before.
+const SIGNED_FOR: Duration = Duration::from_secs(120);
+const TOKENS_FOR: Duration = Duration::from_secs(40 * 60);
+const FOR_EVER: Duration = Duration::MAX;
+
+/// The requests of one target, in a file, with what they are made from.
+pub(super) struct Workload {
+    target: Target,
+    /// Where they go: `HOST:PORT`.
+    pub(super) address: String,
+    /// The file that `wrk` reads.
+    pub(super) file: PathBuf,
+    keys: Vec<Key>,
+    protected_path: String,
+    made: Instant,
+    requests: Vec<String>,
+}
+
+impl Workload {
+    /// Makes the requests of a target from its keys.
+    pub(super) fn new(
+        target: Target,
+        address: &str,
+        file: PathBuf,
+        keys: Vec<Key>,
+        environment: Option<&Environment>,
+    ) -> Result<Workload, String> {
+        let protected_path = environment.map(|test| test.protected_path.clone());
+        let mut workload = Workload {
+            target,
+            address: address.to_owned(),
+            file,
+            keys,
+            protected_path: protected_path.unwrap_or_default(),
+            made: Instant::now(),
+            requests: Vec::new(),
+        };
+        workload.make()?;
+        Ok(workload)
+    }
+
+    /// Makes the requests anew when they may be refused soon for their age.
+    pub(super) fn freshen(&mut self) -> Result<(), String> {
+        let lifetime = match self.target {
+            Target::SignedCheck => SIGNED_FOR,
+            Target::TokenCheck => TOKENS_FOR,
+            _ => FOR_EVER,
+        };
+        if self.made.elapsed() < lifetime {
+            return Ok(());
+        }
+        self.make()?;
+        // Once by hand, so that no token is new to the server when it is measured.
+        if self.target == Target::TokenCheck {
+            self.try_out()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn make(&mut self) -> Result<(), String> {
+        self.made = Instant::now();
+        let each = |make: fn(&str, &Key) -> String| {
+            self.keys
+                .iter()
+                .map(|key| make(&self.address, key))
+                .collect()
+        };
+        self.requests = match self.target {
+            Target::Ceiling | Target::SignedCheck => self.signed_checks()?,
+            Target::TokenCheck => self.token_checks()?,
+            Target::OauthIssue => each(|host, key| form_request("/oauth/token", host, key)),
+            Target::TokenIssue => each(fill::token_request),
+            Target::OidcOpaque | Target::OidcEs256 => {
+                each(|host, key| form_request("/token", host, key))
+            }
+            Target::Es256 => Vec::new(),
+        };
+        write_requests(&self.file, &self.requests)
+    }
+
+    fn signed_checks(&self) -> Result<Vec<String>, String> {
+        let timestamp = sign::timestamp_now();
+        let numbered = self.keys.iter().enumerate();
+        numbered
+            .map(|(number, key)| signed_check(&self.address, key, number, &timestamp))
+            .collect()
+    }
+
+    fn token_checks(&self) -> Result<Vec<String>, String> {
+        let tokens = fill::tokens(&self.address, &self.keys)?;
+        let path = &self.protected_path;
+        let check = |token: &String| {
+            check(
+                &self.address,
+                path,
+                &format!("Authorization: Bearer {token}\r\n"),
+            )
+        };
+        Ok(tokens.iter().map(check).collect())
+    }
+
+    /// The status that each request must be answered with.
+    fn expected(&self) -> u16 {
+        match self.target {
+            Target::SignedCheck | Target::TokenCheck => 204,
+            _ => 200,
+        }
+    }
+
+    /// Sends requests once each, without measuring, and looks at every answer: all of them to the
+    /// checks, which so have seen each token, and some of the dearer ones.
+    pub(super) fn try_out(&self) -> Result<(), String> {
+        let count = match self.target {
+            Target::SignedCheck | Target::TokenCheck => self.requests.len(),
+            _ => self.requests.len().min(200),
+        };
+        in_parallel(&self.address, "answers", count, |connection, index| {
+            self.must_be_good(connection, index)
+        })
+        .map(drop)
+    }
+
+    /// Looks for the request that was answered badly, for a message.
+    pub(super) fn first_bad_answer(&self) -> String {
+        let mut connection = Connection::to(&self.address);
+        (0..self.requests.len())
+            .find_map(|index| self.must_be_good(&mut connection, index).err())
+            .unwrap_or_else(|| "but asked once more, every answer was good".to_owned())
+    }
+
+    fn must_be_good(&self, connection: &mut Connection, index: usize) -> Result<(), String> {
+        let answer = connection.exchange(self.requests[index].as_bytes())?;
+        if answer.status == self.expected() {
+            return Ok(());
+        }
+        Err(format!(
+            "request {index} of {} was answered {}",
+            self.target.name(),
+            answer.summary()
+        ))
+    }
+}
+
+/// `GET /auth/check` about a signed `GET` of a resource.
+fn signed_check(host: &str, key: &Key, number: usize, timestamp: &str) -> Result<String, String> {
+    let path = format!("/api/Property/{}/Resource/{number}", key.id);
+    let query = "includePropertyData=true";
+    let signature = sign::signature(&key.secret, "GET", timestamp, &path, query)?;
+    let proof = format!(
+        "Authentication: {}:{signature}\r\nTimestamp: {timestamp}\r\n",
+        key.id
+    );
+    Ok(check(host, &format!("{path}?{query}"), &proof))
+}
+
+/// `GET /auth/check` about a `GET`; `proof` are whole header lines.
+fn check(host: &str, target: &str, proof: &str) -> String {
+    format!(
+        "GET /auth/check HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Method: GET\r\n\
+         X-Forwarded-Uri: {target}\r\n{proof}\r\n"
+    )
+}
+
+/// Client credentials in a form.
+fn form_request(path: &str, host: &str, key: &Key) -> String {
+    let body = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        form_encoded(&key.id),
+        form_encoded(&key.secret),
+    );
+    post(path, host, "", "application/x-www-form-urlencoded", &body)
+}
+
+fn form_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Keys that no Wayleave knows, as long as real ones: for the servers that are not Wayleave.
+pub(super) fn made_up_keys(count: usize) -> Vec<Key> {
+    (0..count)
+        .map(|number| Key {
+            id: format!("{number:08X}-9A8B-4C7D-8E6F-102938475665"),
+            secret: format!("made-up-secret-of-the-benchmark-{number:011}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::tests::server;
+    use super::*;
+
+    #[test]
+    fn a_signed_check_describes_the_signed_request() {
+        let key = &made_up_keys(1)[0];
+        let moment = "Tue, 16 Mar 2027 10:20:28 GMT";
+        let request = signed_check("127.0.0.1:1", key, 7, moment).unwrap();
+        let path = "/api/Property/00000000-9A8B-4C7D-8E6F-102938475665/Resource/7";
+        let query = "includePropertyData=true";
+        let signature = sign::signature(&key.secret, "GET", moment, path, query).unwrap();
+        assert_eq!(
+            request,
+            format!(
+                "GET /auth/check HTTP/1.1\r\nHost: 127.0.0.1:1\r\nX-Forwarded-Method: GET\r\n\
+                 X-Forwarded-Uri: {path}?{query}\r\n\
+                 Authentication: {}:{signature}\r\nTimestamp: {moment}\r\n\r\n",
+                key.id
+            )
+        );
+    }
+
+    #[test]
+    fn a_form_is_encoded() {
+        let key = Key {
+            id: "a b".into(),
+            secret: "c+d/é=".into(),
+        };
+        let request = form_request("/token", "h", &key);
+        let body = "grant_type=client_credentials&client_id=a%20b&client_secret=c%2Bd%2F%C3%A9%3D";
+        assert!(request.ends_with(&format!("Content-Length: {}\r\n\r\n{body}", body.len())));
+    }
+
+    #[test]
+    fn a_bad_answer_is_told_with_the_first_request_that_gets_it() {
+        let address = server(|first| {
+            let status = if first.contains("/auth/check") {
+                "401 Unauthorized"
+            } else {
+                "200 OK"
+            };
+            format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nno!")
+        });
+        let folder = std::env::temp_dir();
+        let file = folder.join(format!("wayleave-requests-{}", std::process::id()));
+        let keys = made_up_keys(3);
+        let refused = Workload::new(Target::SignedCheck, &address, file, keys, None).unwrap();
+        let message = "request 0 of signed-check was answered 401 no!";
+        assert_eq!(refused.first_bad_answer(), message);
+        assert!(refused.try_out().is_err());
+        let replayed = std::fs::read_to_string(&refused.file).unwrap();
+        assert_eq!(replayed.matches('\u{1e}').count(), 3);
+        std::fs::remove_file(&refused.file).unwrap();
+    }
+
+    #[test]
+    fn made_up_keys_differ() {
+        let keys = made_up_keys(3);
+        assert_ne!(keys[1].id, keys[2].id);
+        assert_ne!(keys[1].secret, keys[2].secret);
+    }
+}
