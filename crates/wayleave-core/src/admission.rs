@@ -84,7 +84,10 @@ mod tests {
             admission().check(membership, audience, scheme, scopes)
         };
         use Membership::{Admitted, Lapsed};
-        assert_eq!(check(Admitted, Audience::Routes, Scheme::Bearer, &scopes), Ok(()));
+        assert_eq!(
+            check(Admitted, Audience::Routes, Scheme::Bearer, &scopes),
+            Ok(())
+        );
         assert_eq!(
             check(Admitted, Audience::Access, Scheme::Bearer, &scopes),
             Err(NotAdmitted::Audience)
@@ -94,7 +97,12 @@ mod tests {
             Err(NotAdmitted::Scheme)
         );
         assert_eq!(
-            check(Admitted, Audience::Routes, Scheme::Bearer, &ScopeSet::default()),
+            check(
+                Admitted,
+                Audience::Routes,
+                Scheme::Bearer,
+                &ScopeSet::default()
+            ),
             Err(NotAdmitted::Scope)
         );
         assert_eq!(

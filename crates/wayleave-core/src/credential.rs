@@ -34,8 +34,12 @@ pub enum Audience {
 
 impl Audience {
     /// Every audience.
-    pub const ALL: [Audience; 4] =
-        [Audience::Platform, Audience::Routes, Audience::Management, Audience::Access];
+    pub const ALL: [Audience; 4] = [
+        Audience::Platform,
+        Audience::Routes,
+        Audience::Management,
+        Audience::Access,
+    ];
 
     /// The word in tokens, settings and the database.
     pub fn as_str(self) -> &'static str {
@@ -50,7 +54,9 @@ impl Audience {
     /// How credentials of this audience prove a request unless they were told otherwise.
     pub fn default_schemes(self) -> SchemeSet {
         match self {
-            Audience::Platform | Audience::Routes => SchemeSet::of(&[Scheme::Bearer, Scheme::Token]),
+            Audience::Platform | Audience::Routes => {
+                SchemeSet::of(&[Scheme::Bearer, Scheme::Token])
+            }
             Audience::Management | Audience::Access => SchemeSet::of(&[Scheme::Signed]),
         }
     }
@@ -65,10 +71,13 @@ impl FromStr for Audience {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        Audience::ALL.into_iter().find(|audience| audience.as_str() == text).ok_or(UnknownWord {
-            noun: "audience",
-            known: "platform, routes, management, access",
-        })
+        Audience::ALL
+            .into_iter()
+            .find(|audience| audience.as_str() == text)
+            .ok_or(UnknownWord {
+                noun: "audience",
+                known: "platform, routes, management, access",
+            })
     }
 }
 
@@ -132,7 +141,10 @@ impl FromStr for Scheme {
         Scheme::ALL
             .into_iter()
             .find(|scheme| scheme.as_str() == text)
-            .ok_or(UnknownWord { noun: "scheme", known: "bearer, token, signed" })
+            .ok_or(UnknownWord {
+                noun: "scheme",
+                known: "bearer, token, signed",
+            })
     }
 }
 
@@ -165,13 +177,21 @@ impl SchemeSet {
 
 impl FromIterator<Scheme> for SchemeSet {
     fn from_iter<I: IntoIterator<Item = Scheme>>(schemes: I) -> Self {
-        SchemeSet(schemes.into_iter().fold(0, |bits, scheme| bits | scheme as u8))
+        SchemeSet(
+            schemes
+                .into_iter()
+                .fold(0, |bits, scheme| bits | scheme as u8),
+        )
     }
 }
 
 impl FromIterator<Audience> for AudienceSet {
     fn from_iter<I: IntoIterator<Item = Audience>>(audiences: I) -> Self {
-        AudienceSet(audiences.into_iter().fold(0, |bits, audience| bits | audience as u8))
+        AudienceSet(
+            audiences
+                .into_iter()
+                .fold(0, |bits, audience| bits | audience as u8),
+        )
     }
 }
 
@@ -179,7 +199,10 @@ impl FromStr for SchemeSet {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        text.split(' ').filter(|word| !word.is_empty()).map(Scheme::from_str).collect()
+        text.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(Scheme::from_str)
+            .collect()
     }
 }
 
@@ -220,7 +243,10 @@ impl FromStr for CredentialState {
         match text {
             "active" => Ok(CredentialState::Active),
             "revoked" => Ok(CredentialState::Revoked),
-            _ => Err(UnknownWord { noun: "credential state", known: "active, revoked" }),
+            _ => Err(UnknownWord {
+                noun: "credential state",
+                known: "active, revoked",
+            }),
         }
     }
 }
@@ -320,12 +346,18 @@ mod tests {
         let lower = PublicId::parse("7d21b0aa-55c3-4e19-bb02-6f3e9c8d1a47", Audience::Access);
         let upper = PublicId::parse("7D21B0AA-55C3-4E19-BB02-6F3E9C8D1A47", Audience::Access);
         assert_eq!(lower, upper);
-        assert_eq!(PublicId::parse("api key", Audience::Access), Err(PublicIdError::NotAGuid));
+        assert_eq!(
+            PublicId::parse("api key", Audience::Access),
+            Err(PublicIdError::NotAGuid)
+        );
     }
 
     #[test]
     fn an_imported_api_key_may_have_blanks_but_no_colon() {
         assert!(PublicId::parse("api key supplied by XOi", Audience::Routes).is_ok());
-        assert_eq!(PublicId::parse("a:b", Audience::Routes), Err(PublicIdError::Colon));
+        assert_eq!(
+            PublicId::parse("a:b", Audience::Routes),
+            Err(PublicIdError::Colon)
+        );
     }
 }

@@ -49,6 +49,9 @@ impl std::str::FromStr for Environment {
         Environment::ALL
             .into_iter()
             .find(|environment| environment.as_str() == text)
-            .ok_or(UnknownWord { noun: "environment", known: "live, test" })
+            .ok_or(UnknownWord {
+                noun: "environment",
+                known: "live, test",
+            })
     }
 }

@@ -17,7 +17,11 @@ pub struct IdError {
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not an id of this type: it begins with {} and has {TEXT_LENGTH} more letters and digits", self.prefix)
+        write!(
+            f,
+            "not an id of this type: it begins with {} and has {TEXT_LENGTH} more letters and digits",
+            self.prefix
+        )
     }
 }
 
@@ -141,7 +145,12 @@ mod tests {
         let id = PartnerId::new(Timestamp::from_unix_s(1), [7; 10]).to_string();
         assert!(id.parse::<CredentialId>().is_err());
         assert!(id.to_uppercase().parse::<PartnerId>().is_err());
-        assert!("ptr_zzzzzzzzzzzzzzzzzzzzzzzzzz".parse::<PartnerId>().is_err(), "over 128 bits");
+        assert!(
+            "ptr_zzzzzzzzzzzzzzzzzzzzzzzzzz"
+                .parse::<PartnerId>()
+                .is_err(),
+            "over 128 bits"
+        );
         assert!("ptr_".parse::<PartnerId>().is_err());
     }
 }

@@ -29,7 +29,10 @@ impl FromStr for Membership {
         match text {
             "admitted" => Ok(Membership::Admitted),
             "lapsed" => Ok(Membership::Lapsed),
-            _ => Err(UnknownWord { noun: "membership", known: "admitted, lapsed" }),
+            _ => Err(UnknownWord {
+                noun: "membership",
+                known: "admitted, lapsed",
+            }),
         }
     }
 }

@@ -13,7 +13,9 @@ pub struct ScopeError;
 
 impl fmt::Display for ScopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a scope is 1 to 100 printable ASCII characters without blank, quote and backslash")
+        f.write_str(
+            "a scope is 1 to 100 printable ASCII characters without blank, quote and backslash",
+        )
     }
 }
 
@@ -51,7 +53,10 @@ impl ScopeSet {
 
     /// Whether every scope of the other set is in this one.
     pub fn contains_all(&self, other: &ScopeSet) -> bool {
-        other.0.iter().all(|scope| self.0.binary_search(scope).is_ok())
+        other
+            .0
+            .iter()
+            .all(|scope| self.0.binary_search(scope).is_ok())
     }
 
     /// The scopes, sorted.
@@ -73,7 +78,10 @@ impl FromStr for ScopeSet {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        text.split(' ').filter(|word| !word.is_empty()).map(Scope::from_str).collect()
+        text.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(Scope::from_str)
+            .collect()
     }
 }
 
@@ -95,7 +103,9 @@ mod tests {
 
     #[test]
     fn a_set_is_sorted_and_without_repeats() {
-        let set: ScopeSet = "orders:write content:read orders:write".parse().expect("scopes");
+        let set: ScopeSet = "orders:write content:read orders:write"
+            .parse()
+            .expect("scopes");
         assert_eq!(set.to_string(), "content:read orders:write");
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use wayleave_core::{Scheme, ScopeSet};
-use wayleave_protocol::signed::{self, SignedRequest};
 use wayleave_protocol::jwt;
+use wayleave_protocol::signed::{self, SignedRequest};
 
 use crate::directory::{LookupId, Record};
 use crate::engine::Engine;
@@ -85,8 +85,10 @@ impl Engine {
         evidence: &Evidence<'_>,
         authentication: &[u8],
     ) -> Result<Caller, Unproven> {
-        let presented = signed::parse_authentication(authentication)
-            .ok_or(Unproven::Malformed { header: "Authentication" })?;
+        let presented =
+            signed::parse_authentication(authentication).ok_or(Unproven::Malformed {
+                header: "Authentication",
+            })?;
         let timestamp = read_timestamp(evidence)?;
         signed::check_timestamp(timestamp, self.now().unix_s()).map_err(Unproven::Timestamp)?;
         let request = signed_request(evidence, timestamp);
@@ -130,7 +132,9 @@ impl Engine {
 
 pub(crate) fn read_timestamp<'a>(evidence: &Evidence<'a>) -> Result<&'a str, Unproven> {
     let raw = evidence.timestamp.ok_or(Unproven::NoTimestamp)?;
-    let text = std::str::from_utf8(raw).map_err(|_| Unproven::Malformed { header: "Timestamp" })?;
+    let text = std::str::from_utf8(raw).map_err(|_| Unproven::Malformed {
+        header: "Timestamp",
+    })?;
     Ok(text.trim_matches([' ', '\t']))
 }
 
@@ -146,14 +150,22 @@ pub(crate) fn signed_request<'a>(evidence: &Evidence<'a>, timestamp: &'a str) ->
 
 /// `Bearer <token>` in any case, or the token alone.
 fn read_authorization(value: &[u8]) -> Result<(Scheme, &str), Unproven> {
-    let malformed = Unproven::Malformed { header: "Authorization" };
-    let text = std::str::from_utf8(value).map_err(|_| malformed.clone())?.trim_matches([' ', '\t']);
+    let malformed = Unproven::Malformed {
+        header: "Authorization",
+    };
+    let text = std::str::from_utf8(value)
+        .map_err(|_| malformed.clone())?
+        .trim_matches([' ', '\t']);
     match text.split_once([' ', '\t']) {
         None if text.is_empty() => Err(Unproven::NoProof),
         None => Ok((Scheme::Token, text)),
         Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => {
             let token = rest.trim_start_matches([' ', '\t']);
-            if token.contains([' ', '\t']) { Err(malformed) } else { Ok((Scheme::Bearer, token)) }
+            if token.contains([' ', '\t']) {
+                Err(malformed)
+            } else {
+                Ok((Scheme::Bearer, token))
+            }
         }
         Some(_) => Err(Unproven::OtherScheme),
     }
@@ -183,14 +195,23 @@ mod tests {
 
     #[test]
     fn bearer_is_read_in_any_case_and_a_bare_token_as_it_is() {
-        assert_eq!(read_authorization(b"Bearer abc"), Ok((Scheme::Bearer, "abc")));
-        assert_eq!(read_authorization(b"bearer   abc "), Ok((Scheme::Bearer, "abc")));
+        assert_eq!(
+            read_authorization(b"Bearer abc"),
+            Ok((Scheme::Bearer, "abc"))
+        );
+        assert_eq!(
+            read_authorization(b"bearer   abc "),
+            Ok((Scheme::Bearer, "abc"))
+        );
         assert_eq!(read_authorization(b"abc"), Ok((Scheme::Token, "abc")));
     }
 
     #[test]
     fn other_schemes_and_broken_values_prove_nothing() {
-        assert_eq!(read_authorization(b"Basic YTpi"), Err(Unproven::OtherScheme));
+        assert_eq!(
+            read_authorization(b"Basic YTpi"),
+            Err(Unproven::OtherScheme)
+        );
         assert_eq!(read_authorization(b"  "), Err(Unproven::NoProof));
         assert!(read_authorization(b"Bearer a b").is_err());
         assert!(read_authorization(b"\xff").is_err());
@@ -199,8 +220,17 @@ mod tests {
     #[test]
     fn two_proofs_or_one_twice_are_refused() {
         assert_eq!(MalformedEvidence::check(1, 0, 1), Ok(()));
-        assert_eq!(MalformedEvidence::check(2, 0, 0), Err(MalformedEvidence::RepeatedHeader));
-        assert_eq!(MalformedEvidence::check(0, 1, 2), Err(MalformedEvidence::RepeatedHeader));
-        assert_eq!(MalformedEvidence::check(1, 1, 1), Err(MalformedEvidence::TwoProofs));
+        assert_eq!(
+            MalformedEvidence::check(2, 0, 0),
+            Err(MalformedEvidence::RepeatedHeader)
+        );
+        assert_eq!(
+            MalformedEvidence::check(0, 1, 2),
+            Err(MalformedEvidence::RepeatedHeader)
+        );
+        assert_eq!(
+            MalformedEvidence::check(1, 1, 1),
+            Err(MalformedEvidence::TwoProofs)
+        );
     }
 }

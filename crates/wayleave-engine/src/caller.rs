@@ -70,10 +70,22 @@ impl Caller {
     pub fn identity(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let scopes = (!self.scopes().is_empty()).then(|| self.scopes().to_string());
         [
-            ("wayleave-environment", Cow::Borrowed(self.environment.as_str())),
-            ("wayleave-partner", Cow::Borrowed(self.integration.partner_text.as_str())),
-            ("wayleave-integration", Cow::Borrowed(self.integration.text.as_str())),
-            ("wayleave-credential", Cow::Owned(self.credential_id.to_string())),
+            (
+                "wayleave-environment",
+                Cow::Borrowed(self.environment.as_str()),
+            ),
+            (
+                "wayleave-partner",
+                Cow::Borrowed(self.integration.partner_text.as_str()),
+            ),
+            (
+                "wayleave-integration",
+                Cow::Borrowed(self.integration.text.as_str()),
+            ),
+            (
+                "wayleave-credential",
+                Cow::Owned(self.credential_id.to_string()),
+            ),
             ("wayleave-audience", Cow::Borrowed(self.audience().as_str())),
             ("wayleave-scheme", Cow::Borrowed(self.scheme.as_str())),
         ]
@@ -105,6 +117,10 @@ impl Admitted {
 
     /// Asks further that the key in the path is the key that proved the request.
     pub fn with_path_key(self, key: &str) -> Result<Self, NotAdmitted> {
-        if self.0.is_named_by(key) { Ok(self) } else { Err(NotAdmitted::PathKey) }
+        if self.0.is_named_by(key) {
+            Ok(self)
+        } else {
+            Err(NotAdmitted::PathKey)
+        }
     }
 }

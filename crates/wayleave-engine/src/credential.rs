@@ -74,12 +74,14 @@ fn new_pair(
 ) -> ImportedPair {
     let environment = key_environment(environment);
     let (public_id, kind) = match audience {
-        Audience::Platform => {
-            (key_text::compose(KeyKind::ClientId, environment, &for_id), KeyKind::ClientSecret)
-        }
-        Audience::Routes => {
-            (key_text::compose(KeyKind::ApiKey, environment, &for_id), KeyKind::ApiSecret)
-        }
+        Audience::Platform => (
+            key_text::compose(KeyKind::ClientId, environment, &for_id),
+            KeyKind::ClientSecret,
+        ),
+        Audience::Routes => (
+            key_text::compose(KeyKind::ApiKey, environment, &for_id),
+            KeyKind::ApiSecret,
+        ),
         Audience::Management | Audience::Access => {
             let mut half = [0; 16];
             half.copy_from_slice(&for_id[..16]);
@@ -99,7 +101,10 @@ fn check_secret(secret: &SecretText) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(Refusal::Invalid { field: "secret", why: why.to_owned() })
+    Err(Refusal::Invalid {
+        field: "secret",
+        why: why.to_owned(),
+    })
 }
 
 impl Engine {
@@ -108,22 +113,35 @@ impl Engine {
         let now = self.now();
         let pair = new.imported.unwrap_or_else(|| {
             let randomness = &*self.randomness;
-            new_pair(self.environment(), new.audience, random(randomness), random(randomness))
+            new_pair(
+                self.environment(),
+                new.audience,
+                random(randomness),
+                random(randomness),
+            )
         });
         check_secret(&pair.secret)?;
-        let public_id = PublicId::parse(&pair.public_id, new.audience)
-            .map_err(|error| Refusal::Invalid { field: "id", why: error.to_string() })?;
+        let public_id =
+            PublicId::parse(&pair.public_id, new.audience).map_err(|error| Refusal::Invalid {
+                field: "id",
+                why: error.to_string(),
+            })?;
         let id = CredentialId::new(now, random(&*self.randomness));
-        let read_partner = self.store.read(move |reader| Box::pin(reader.integration(new.integration_id)));
-        let integration =
-            read_partner.await?.ok_or(Refusal::NotFound { noun: "integration" })?;
+        let read_partner = self
+            .store
+            .read(move |reader| Box::pin(reader.integration(new.integration_id)));
+        let integration = read_partner.await?.ok_or(Refusal::NotFound {
+            noun: "integration",
+        })?;
         let credential = Credential {
             id,
             public_id,
             integration_id: new.integration_id,
             partner_id: integration.partner_id,
             audience: new.audience,
-            schemes: new.schemes.unwrap_or_else(|| new.audience.default_schemes()),
+            schemes: new
+                .schemes
+                .unwrap_or_else(|| new.audience.default_schemes()),
             scopes: new.scopes,
             state: CredentialState::Active,
             not_before_at: now,
@@ -132,7 +150,10 @@ impl Engine {
         };
         let secret = self.keep(id, new.audience, &pair.secret);
         self.add_credential(credential.clone(), secret).await?;
-        Ok(IssuedCredential { credential, secret: pair.secret })
+        Ok(IssuedCredential {
+            credential,
+            secret: pair.secret,
+        })
     }
 
     async fn add_credential(&self, credential: Credential, secret: Secret) -> Result<(), Refusal> {
@@ -153,12 +174,21 @@ impl Engine {
         let form = form(audience);
         let material = match form {
             SecretForm::Hashed => self.vault.hash_secret(secret.expose()).to_vec(),
-            SecretForm::Sealed => {
-                self.vault.seal(&secret_row(id), secret.expose().as_bytes(), &*self.randomness)
-            }
+            SecretForm::Sealed => self.vault.seal(
+                &secret_row(id),
+                secret.expose().as_bytes(),
+                &*self.randomness,
+            ),
         };
         let master_key_id = self.vault.newest_key_id().to_owned();
-        Secret { id, credential_id, form, master_key_id, material, created_at: now }
+        Secret {
+            id,
+            credential_id,
+            form,
+            master_key_id,
+            material,
+            created_at: now,
+        }
     }
 
     /// Ends a credential and its tokens; holds from the next request on.
@@ -167,7 +197,11 @@ impl Engine {
         let revoked = self.store.write(now, move |transaction| {
             Box::pin(async move {
                 transaction.revoke_credential(id, now).await?;
-                transaction.reader().credential(id).await?.ok_or(StoreError::NotFound)
+                transaction
+                    .reader()
+                    .credential(id)
+                    .await?
+                    .ok_or(StoreError::NotFound)
             })
         });
         let revoked = revoked.await.map_err(not_found("credential"))?;

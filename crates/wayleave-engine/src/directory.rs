@@ -54,7 +54,11 @@ pub(crate) struct PartnerEntry {
 
 impl PartnerEntry {
     pub(crate) fn membership(&self) -> Membership {
-        if self.lapsed.load(Ordering::Relaxed) { Membership::Lapsed } else { Membership::Admitted }
+        if self.lapsed.load(Ordering::Relaxed) {
+            Membership::Lapsed
+        } else {
+            Membership::Admitted
+        }
     }
 }
 
@@ -78,8 +82,14 @@ pub(crate) struct Grant {
 
 /// A secret as memory holds it.
 enum HeldSecret {
-    Hashed { key_place: u8, hash: [u8; 32] },
-    Signs { length: u8, text: [u8; INLINE_BYTES] },
+    Hashed {
+        key_place: u8,
+        hash: [u8; 32],
+    },
+    Signs {
+        length: u8,
+        text: [u8; INLINE_BYTES],
+    },
     SignsLong(Box<[u8]>),
 }
 
@@ -88,7 +98,11 @@ impl HeldSecret {
         match secret.form {
             SecretForm::Hashed => Ok(HeldSecret::Hashed {
                 key_place: vault.key_place(&secret.master_key_id)?,
-                hash: secret.material.as_slice().try_into().map_err(|_| MasterKeyError::Broken)?,
+                hash: secret
+                    .material
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| MasterKeyError::Broken)?,
             }),
             SecretForm::Sealed => {
                 let row = secret_row(secret.id);
@@ -103,7 +117,10 @@ impl HeldSecret {
             Ok(length) if text.len() <= INLINE_BYTES => {
                 let mut inline = [0; INLINE_BYTES];
                 inline[..text.len()].copy_from_slice(text);
-                HeldSecret::Signs { length, text: inline }
+                HeldSecret::Signs {
+                    length,
+                    text: inline,
+                }
             }
             _ => HeldSecret::SignsLong(text.into()),
         }
@@ -148,7 +165,9 @@ impl Record {
     /// Whether a presented secret is one of this credential's.
     pub(crate) fn knows_secret(&self, presented: &str, vault: &Vault) -> bool {
         self.secrets().any(|secret| match secret {
-            HeldSecret::Hashed { key_place, hash } => vault.check_secret(presented, *key_place, hash),
+            HeldSecret::Hashed { key_place, hash } => {
+                vault.check_secret(presented, *key_place, hash)
+            }
             _ => false,
         })
     }
@@ -192,11 +211,18 @@ impl Directory {
     /// Takes over a partner as stored; whoever belongs to it sees the change at once.
     pub(crate) fn put_partner(&self, partner: &Partner) {
         let entry = self.partner(partner.id);
-        entry.lapsed.store(partner.membership == Membership::Lapsed, Ordering::Relaxed);
+        entry
+            .lapsed
+            .store(partner.membership == Membership::Lapsed, Ordering::Relaxed);
     }
 
     fn partner(&self, id: PartnerId) -> Arc<PartnerEntry> {
-        let fresh = || Arc::new(PartnerEntry { id, lapsed: AtomicBool::new(false) });
+        let fresh = || {
+            Arc::new(PartnerEntry {
+                id,
+                lapsed: AtomicBool::new(false),
+            })
+        };
         self.partners.lock().entry(id).or_insert_with(fresh).clone()
     }
 
@@ -204,14 +230,26 @@ impl Directory {
         let partner = self.partner(partner_id);
         let fresh = || {
             let (text, partner_text) = (id.to_string(), partner_id.to_string());
-            Arc::new(IntegrationEntry { id, partner, text, partner_text })
+            Arc::new(IntegrationEntry {
+                id,
+                partner,
+                text,
+                partner_text,
+            })
         };
-        self.integrations.lock().entry(id).or_insert_with(fresh).clone()
+        self.integrations
+            .lock()
+            .entry(id)
+            .or_insert_with(fresh)
+            .clone()
     }
 
     fn grant(&self, grant: Grant) -> Arc<Grant> {
         let mut grants = self.grants.lock();
-        grants.entry(grant.clone()).or_insert_with(|| Arc::new(grant)).clone()
+        grants
+            .entry(grant.clone())
+            .or_insert_with(|| Arc::new(grant))
+            .clone()
     }
 
     /// Takes over a credential as stored.
@@ -238,7 +276,10 @@ impl Directory {
             not_before_s: credential.not_before_at.unix_s(),
             state: credential.state,
             // A credential whose secrets all ended knows none: this hash has no preimage at hand.
-            secret: secrets.next().unwrap_or(HeldSecret::Hashed { key_place: 0, hash: [0; 32] }),
+            secret: secrets.next().unwrap_or(HeldSecret::Hashed {
+                key_place: 0,
+                hash: [0; 32],
+            }),
             more_secrets: secrets.collect(),
         };
         let id = LookupId::of(credential.public_id.as_str());
@@ -266,6 +307,10 @@ mod tests {
     #[test]
     fn a_record_stays_small() {
         // Ten million credentials have to fit; what does not fit here lies beside the map.
-        assert!(size_of::<Record>() + size_of::<LookupId>() <= 136, "{}", size_of::<Record>());
+        assert!(
+            size_of::<Record>() + size_of::<LookupId>() <= 136,
+            "{}",
+            size_of::<Record>()
+        );
     }
 }

@@ -63,7 +63,9 @@ struct FeedPlace {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +83,10 @@ impl Engine {
             algorithm: settings.algorithm,
             failures: Failures::new(settings.wrong_secrets_per_minute),
             settings,
-            feed: Mutex::new(FeedPlace { number: 0, read_at: clock.now() }),
+            feed: Mutex::new(FeedPlace {
+                number: 0,
+                read_at: clock.now(),
+            }),
             clock,
             randomness,
             store,
@@ -123,7 +128,9 @@ impl Engine {
 
     /// Whether a credential has this public id.
     pub fn knows(&self, public_id: &str) -> bool {
-        self.directory.with(LookupId::of(public_id), |_| ()).is_some()
+        self.directory
+            .with(LookupId::of(public_id), |_| ())
+            .is_some()
     }
 
     /// How many credentials are known.
@@ -141,14 +148,18 @@ impl Engine {
             })
             .await?;
         self.feed.lock().await.number = number;
-        partners.iter().for_each(|partner| self.directory.put_partner(partner));
+        partners
+            .iter()
+            .for_each(|partner| self.directory.put_partner(partner));
         let mut after = None;
         loop {
             let page = self
                 .store
                 .read(move |reader| Box::pin(reader.credentials_after(after, LOAD_PAGE)))
                 .await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
             after = Some(last.credential.id);
             for credential in &page {
                 self.directory.put_credential(credential, &self.vault)?;
@@ -198,7 +209,10 @@ impl Engine {
             ChangedNoun::SigningKey => self.reload_signing_keys().await,
             ChangedNoun::Partner => {
                 let id = change.object_id.parse().map_err(corrupt)?;
-                let read = self.store.read(move |reader| Box::pin(reader.partner(id))).await?;
+                let read = self
+                    .store
+                    .read(move |reader| Box::pin(reader.partner(id)))
+                    .await?;
                 if let Some(partner) = &read {
                     self.directory.put_partner(partner);
                 }
@@ -206,7 +220,10 @@ impl Engine {
             }
             ChangedNoun::Credential => {
                 let id: CredentialId = change.object_id.parse().map_err(corrupt)?;
-                let read = self.store.read(move |reader| Box::pin(reader.credential(id))).await?;
+                let read = self
+                    .store
+                    .read(move |reader| Box::pin(reader.credential(id)))
+                    .await?;
                 if let Some(credential) = &read {
                     self.directory.put_credential(credential, &self.vault)?;
                 }

@@ -52,7 +52,10 @@ fn nearest_difference(base_strings: &[String], claimed: &str) -> Option<Differen
     let mut nearest: Option<Difference> = None;
     for ours in base_strings {
         let difference = signed::first_difference(ours, claimed)?;
-        if nearest.as_ref().is_none_or(|held| held.at_byte < difference.at_byte) {
+        if nearest
+            .as_ref()
+            .is_none_or(|held| held.at_byte < difference.at_byte)
+        {
             nearest = Some(difference);
         }
     }

@@ -33,7 +33,11 @@ pub(crate) struct Failures {
 
 impl Failures {
     pub(crate) fn new(limit: Option<u32>) -> Self {
-        Failures { limit, keys: Mutex::default(), sources: Mutex::default() }
+        Failures {
+            limit,
+            keys: Mutex::default(),
+            sources: Mutex::default(),
+        }
     }
 
     /// Seconds to wait when this source may not try this key now.
@@ -56,7 +60,11 @@ impl Failures {
 }
 
 fn live<K: Eq + Hash>(counts: &Mutex<HashMap<K, Count>>, key: &K, now: Timestamp) -> Option<Count> {
-    counts.lock().get(key).copied().filter(|count| is_live(count, now))
+    counts
+        .lock()
+        .get(key)
+        .copied()
+        .filter(|count| is_live(count, now))
 }
 
 fn is_live(count: &Count, now: Timestamp) -> bool {
@@ -76,9 +84,15 @@ fn add<K: Eq + Hash>(counts: &Mutex<HashMap<K, Count>>, key: K, now: Timestamp) 
     if counts.len() >= REMEMBERED {
         counts.clear();
     }
-    let count = counts.entry(key).or_insert(Count { since: now, wrong: 0 });
+    let count = counts.entry(key).or_insert(Count {
+        since: now,
+        wrong: 0,
+    });
     if !is_live(count, now) {
-        *count = Count { since: now, wrong: 0 };
+        *count = Count {
+            since: now,
+            wrong: 0,
+        };
     }
     count.wrong = count.wrong.saturating_add(1);
 }
@@ -102,7 +116,10 @@ mod tests {
             failures.count(key, source(1), NOW);
         }
         assert_eq!(failures.must_wait_s(key, source(1), NOW), Some(61));
-        assert_eq!(failures.must_wait_s(key, source(1), Timestamp::from_unix_s(1_060)), None);
+        assert_eq!(
+            failures.must_wait_s(key, source(1), Timestamp::from_unix_s(1_060)),
+            None
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 use wayleave_core::{IntegrationId, PartnerId, check_name};
 use wayleave_store::Integration;
 
+use crate::Refusal;
 use crate::engine::Engine;
 use crate::partner::not_found;
 use crate::ports::random;
-use crate::Refusal;
 
 impl Engine {
     /// Names a new client program of a partner.
@@ -13,7 +13,10 @@ impl Engine {
         partner_id: PartnerId,
         name: &str,
     ) -> Result<Integration, Refusal> {
-        check_name(name).map_err(|error| Refusal::Invalid { field: "name", why: error.to_string() })?;
+        check_name(name).map_err(|error| Refusal::Invalid {
+            field: "name",
+            why: error.to_string(),
+        })?;
         let now = self.now();
         let integration = Integration {
             id: IntegrationId::new(now, random(&*self.randomness)),

@@ -24,14 +24,14 @@ mod token;
 mod vault;
 
 pub use caller::{Admitted, Caller};
-pub use credential::{ImportedPair, NewCredential, IssuedCredential};
+pub use credential::{ImportedPair, IssuedCredential, NewCredential};
 pub use engine::{Engine, EngineSettings};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
 pub use operator::OperatorToken;
 pub use ports::{Clock, Randomness};
 pub use refusal::{Refusal, Unproven};
-pub use token::{IssuedToken, TokenRefusal, TOKEN_LIFE_S};
+pub use token::{IssuedToken, TOKEN_LIFE_S, TokenRefusal};
 pub use vault::{MasterKeyError, Vault};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{

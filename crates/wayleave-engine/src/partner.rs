@@ -1,14 +1,17 @@
 use wayleave_core::{Membership, PartnerId, check_name};
 use wayleave_store::{Partner, StoreError};
 
+use crate::Refusal;
 use crate::engine::Engine;
 use crate::ports::random;
-use crate::Refusal;
 
 impl Engine {
     /// Admits a new partner.
     pub async fn create_partner(&self, name: &str) -> Result<Partner, Refusal> {
-        check_name(name).map_err(|error| Refusal::Invalid { field: "name", why: error.to_string() })?;
+        check_name(name).map_err(|error| Refusal::Invalid {
+            field: "name",
+            why: error.to_string(),
+        })?;
         let now = self.now();
         let partner = Partner {
             id: PartnerId::new(now, random(&*self.randomness)),
@@ -37,7 +40,11 @@ impl Engine {
             .write(self.now(), move |transaction| {
                 Box::pin(async move {
                     transaction.set_membership(id, membership).await?;
-                    transaction.reader().partner(id).await?.ok_or(StoreError::NotFound)
+                    transaction
+                        .reader()
+                        .partner(id)
+                        .await?
+                        .ok_or(StoreError::NotFound)
                 })
             })
             .await;

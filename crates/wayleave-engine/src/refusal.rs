@@ -49,7 +49,10 @@ fn timestamp_reason(error: &TimestampError) -> String {
             format!("timestamp outside window: {skew_s} s ahead of the server")
         }
         TimestampError::OutsideWindow { skew_s } => {
-            format!("timestamp outside window: {} s behind the server", skew_s.unsigned_abs())
+            format!(
+                "timestamp outside window: {} s behind the server",
+                skew_s.unsigned_abs()
+            )
         }
     }
 }

@@ -39,7 +39,9 @@ pub(crate) struct SeenTokens {
 impl SeenTokens {
     pub(crate) fn new() -> Self {
         let shard = || RwLock::new(Vec::new());
-        SeenTokens { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
+        SeenTokens {
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+        }
     }
 
     pub(crate) fn digest(token: &str) -> Digested {
@@ -56,7 +58,10 @@ impl SeenTokens {
         let (shard, first) = self.place(digest);
         let slots = shard.read();
         let set = slots.get(first..first + WAYS)?;
-        set.iter().flatten().find(|(held, _)| held == digest).map(|(_, token)| token.clone())
+        set.iter()
+            .flatten()
+            .find(|(held, _)| held == digest)
+            .map(|(_, token)| token.clone())
     }
 
     /// Remembers a token, in the place of an expired one if there is one, else of a chance one.
@@ -79,7 +84,12 @@ mod tests {
     use super::*;
 
     fn token(expires_s: i64) -> SeenToken {
-        SeenToken { lookup: LookupId::of("id"), issued_s: 0, expires_s, narrowed: None }
+        SeenToken {
+            lookup: LookupId::of("id"),
+            issued_s: 0,
+            expires_s,
+            narrowed: None,
+        }
     }
 
     #[test]
@@ -97,7 +107,11 @@ mod tests {
         for number in 0..200_000 {
             seen.put(SeenTokens::digest(&number.to_string()), token(100), 0);
         }
-        let held: usize = seen.shards.iter().map(|shard| shard.read().iter().flatten().count()).sum();
+        let held: usize = seen
+            .shards
+            .iter()
+            .map(|shard| shard.read().iter().flatten().count())
+            .sum();
         assert!(held <= SHARDS * SETS * WAYS);
         assert!(held > SHARDS * SETS * WAYS / 2);
     }

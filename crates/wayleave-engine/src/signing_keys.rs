@@ -40,17 +40,28 @@ impl SigningKeys {
         for key in stored {
             let private = vault.open(&row(&key.kid), &key.master_key_id, &key.sealed)?;
             let algorithm: Algorithm = key.algorithm.parse().map_err(unusable)?;
-            let signing = SigningKey::from_pkcs8(&key.kid, algorithm, &private).map_err(unusable)?;
+            let signing =
+                SigningKey::from_pkcs8(&key.kid, algorithm, &private).map_err(unusable)?;
             let verifying = Arc::new(signing.verifying_key());
-            keys.push(RingKey { signing, verifying, signs_from_at: key.signs_from_at });
+            keys.push(RingKey {
+                signing,
+                verifying,
+                signs_from_at: key.signs_from_at,
+            });
         }
         let public: Vec<Value> = keys.iter().map(|key| key.signing.public_jwk()).collect();
-        Ok(SigningKeys { keys, published: json!({ "keys": public }).to_string() })
+        Ok(SigningKeys {
+            keys,
+            published: json!({ "keys": public }).to_string(),
+        })
     }
 
     /// The public key of that name.
     pub(crate) fn find(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
-        self.keys.iter().find(|key| key.signing.kid() == kid).map(|key| key.verifying.clone())
+        self.keys
+            .iter()
+            .find(|key| key.signing.kid() == kid)
+            .map(|key| key.verifying.clone())
     }
 
     /// The key that signs now: the newest whose time has come.
@@ -63,8 +74,13 @@ impl SigningKeys {
 /// What must happen to the keys at a moment.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    Make { generation: i64, signs_from_at: Timestamp },
-    Remove { kid: String },
+    Make {
+        generation: i64,
+        signs_from_at: Timestamp,
+    },
+    Remove {
+        kid: String,
+    },
     Nothing,
 }
 
@@ -74,18 +90,32 @@ enum Step {
 /// A changed algorithm is used at once.
 fn next_step(stored: &[wayleave_store::SigningKey], algorithm: Algorithm, now: Timestamp) -> Step {
     let Some(newest) = stored.last() else {
-        return Step::Make { generation: 1, signs_from_at: now };
+        return Step::Make {
+            generation: 1,
+            signs_from_at: now,
+        };
     };
     if newest.algorithm != algorithm.as_str() {
-        return Step::Make { generation: newest.generation + 1, signs_from_at: now };
+        return Step::Make {
+            generation: newest.generation + 1,
+            signs_from_at: now,
+        };
     }
     if newest.signs_from_at <= now {
-        let signs_from_at = newest.signs_from_at.plus(SIGNING_PERIOD).max(now.plus(SIGNING_PERIOD / 30));
-        return Step::Make { generation: newest.generation + 1, signs_from_at };
+        let signs_from_at = newest
+            .signs_from_at
+            .plus(SIGNING_PERIOD)
+            .max(now.plus(SIGNING_PERIOD / 30));
+        return Step::Make {
+            generation: newest.generation + 1,
+            signs_from_at,
+        };
     }
     for (key, successor) in stored.iter().zip(&stored[1..]) {
         if successor.signs_from_at.plus(RETIRED_PERIOD) <= now {
-            return Step::Remove { kid: key.kid.clone() };
+            return Step::Remove {
+                kid: key.kid.clone(),
+            };
         }
     }
     Step::Nothing
@@ -112,12 +142,14 @@ impl Engine {
             let stored = self.read_signing_keys().await?;
             let made = match next_step(&stored, self.algorithm, self.now()) {
                 Step::Nothing => {
-                    self.signing_keys.store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
+                    self.signing_keys
+                        .store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
                     return Ok(());
                 }
-                Step::Make { generation, signs_from_at } => {
-                    self.make_signing_key(generation, signs_from_at).await
-                }
+                Step::Make {
+                    generation,
+                    signs_from_at,
+                } => self.make_signing_key(generation, signs_from_at).await,
                 Step::Remove { kid } => self.remove_signing_key(kid).await,
             };
             match made {
@@ -131,15 +163,22 @@ impl Engine {
     /// Takes over the stored keys, after another node changed them.
     pub(crate) async fn reload_signing_keys(&self) -> Result<(), Refusal> {
         let stored = self.read_signing_keys().await?;
-        self.signing_keys.store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
+        self.signing_keys
+            .store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
         Ok(())
     }
 
     async fn read_signing_keys(&self) -> Result<Vec<wayleave_store::SigningKey>, StoreError> {
-        self.store.read(|reader| Box::pin(reader.signing_keys())).await
+        self.store
+            .read(|reader| Box::pin(reader.signing_keys()))
+            .await
     }
 
-    async fn make_signing_key(&self, generation: i64, signs_from_at: Timestamp) -> Result<(), Refusal> {
+    async fn make_signing_key(
+        &self,
+        generation: i64,
+        signs_from_at: Timestamp,
+    ) -> Result<(), Refusal> {
         let now = self.now();
         let private = jwt::generate(self.algorithm).map_err(unusable)?;
         let kid = jwt::kid_for(private.as_bytes(), self.algorithm).map_err(unusable)?;
@@ -147,7 +186,9 @@ impl Engine {
             generation,
             algorithm: self.algorithm.as_str().to_owned(),
             master_key_id: self.vault.newest_key_id().to_owned(),
-            sealed: self.vault.seal(&row(&kid), private.as_bytes(), &*self.randomness),
+            sealed: self
+                .vault
+                .seal(&row(&kid), private.as_bytes(), &*self.randomness),
             signs_from_at,
             created_at: now,
             kid,
@@ -194,7 +235,10 @@ mod tests {
     fn settle(keys: &mut Vec<wayleave_store::SigningKey>, now: Timestamp) {
         loop {
             match next_step(keys, Algorithm::Es256, now) {
-                Step::Make { generation, signs_from_at } => keys.push(key(generation, signs_from_at)),
+                Step::Make {
+                    generation,
+                    signs_from_at,
+                } => keys.push(key(generation, signs_from_at)),
                 Step::Remove { kid } => keys.retain(|key| key.kid != kid),
                 Step::Nothing => return,
             }
@@ -225,8 +269,14 @@ mod tests {
             let before = signing(&keys, now);
             now = now.plus(Duration::from_secs(3600));
             settle(&mut keys, now);
-            assert!(published.contains(&signing(&keys, now)), "a key signs that was not published");
-            assert!(keys.iter().any(|key| key.generation == before), "gone while its tokens live");
+            assert!(
+                published.contains(&signing(&keys, now)),
+                "a key signs that was not published"
+            );
+            assert!(
+                keys.iter().any(|key| key.generation == before),
+                "gone while its tokens live"
+            );
             assert!(keys.len() <= 3);
         }
         assert_eq!(signing(&keys, now), 13);
@@ -247,6 +297,12 @@ mod tests {
         let mut keys = Vec::new();
         settle(&mut keys, START);
         let step = next_step(&keys, Algorithm::EdDsa, START);
-        assert_eq!(step, Step::Make { generation: 3, signs_from_at: START });
+        assert_eq!(
+            step,
+            Step::Make {
+                generation: 3,
+                signs_from_at: START
+            }
+        );
     }
 }

@@ -65,7 +65,9 @@ impl Engine {
         source: IpAddr,
     ) -> Result<IssuedToken, TokenRefusal> {
         let now = self.now();
-        let Some((first, _)) = readings.first() else { return Err(TokenRefusal::WrongCredentials) };
+        let Some((first, _)) = readings.first() else {
+            return Err(TokenRefusal::WrongCredentials);
+        };
         let first = LookupId::of(first);
         if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
             return Err(TokenRefusal::TooManyFailures { retry_after_s });

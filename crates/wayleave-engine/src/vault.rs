@@ -58,7 +58,9 @@ struct DerivedKeys {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<&str> = self.keys.iter().map(|key| key.id.as_str()).collect();
-        f.debug_struct("Vault").field("keys", &ids).finish_non_exhaustive()
+        f.debug_struct("Vault")
+            .field("keys", &ids)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,11 +108,17 @@ impl Vault {
                 continue;
             }
             let bytes = STANDARD.decode(line).ok().map(Zeroizing::new);
-            let key = bytes.as_deref().and_then(|bytes| bytes.as_slice().try_into().ok());
+            let key = bytes
+                .as_deref()
+                .and_then(|bytes| bytes.as_slice().try_into().ok());
             let key: [u8; 32] = key.ok_or(MasterKeyError::Malformed { line: place + 1 })?;
             keys.push(DerivedKeys::new(&Zeroizing::new(key)));
         }
-        if keys.is_empty() { Err(MasterKeyError::Empty) } else { Ok(Vault { keys }) }
+        if keys.is_empty() {
+            Err(MasterKeyError::Empty)
+        } else {
+            Ok(Vault { keys })
+        }
     }
 
     /// The name of the key that new hashes and seals are made with.
@@ -134,8 +142,13 @@ impl Vault {
 
     /// Compares a presented secret with a keyed hash, in constant time.
     pub(crate) fn check_secret(&self, secret: &str, key_place: u8, hash: &[u8; 32]) -> bool {
-        let key = self.keys.get(usize::from(key_place)).unwrap_or(&self.keys[0]);
-        keyed_hash(&*key.hash, &[secret.as_bytes()]).ct_eq(hash).into()
+        let key = self
+            .keys
+            .get(usize::from(key_place))
+            .unwrap_or(&self.keys[0]);
+        keyed_hash(&*key.hash, &[secret.as_bytes()])
+            .ct_eq(hash)
+            .into()
     }
 
     /// Seals a text under the newest key, bound to the row that holds it.
@@ -153,7 +166,12 @@ impl Vault {
     }
 
     /// Opens what [`Vault::seal`] made for the same row.
-    pub fn open(&self, row: &str, key_id: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, MasterKeyError> {
+    pub fn open(
+        &self,
+        row: &str,
+        key_id: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, MasterKeyError> {
         let key = &self.keys[usize::from(self.key_place(key_id)?)];
         let (salt, body) = sealed
             .split_first()
@@ -208,8 +226,17 @@ mod tests {
         let (vault, randomness) = vault();
         let sealed = vault.seal("secret sct_1", b"text", &randomness);
         let id = vault.newest_key_id();
-        assert_eq!(vault.open("secret sct_1", id, &sealed).expect("opens").as_slice(), b"text");
-        assert!(matches!(vault.open("secret sct_2", id, &sealed), Err(MasterKeyError::Broken)));
+        assert_eq!(
+            vault
+                .open("secret sct_1", id, &sealed)
+                .expect("opens")
+                .as_slice(),
+            b"text"
+        );
+        assert!(matches!(
+            vault.open("secret sct_2", id, &sealed),
+            Err(MasterKeyError::Broken)
+        ));
     }
 
     #[test]
@@ -219,16 +246,27 @@ mod tests {
         for place in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[place] ^= 1;
-            assert!(vault.open("row", vault.newest_key_id(), &altered).is_err(), "byte {place}");
+            assert!(
+                vault.open("row", vault.newest_key_id(), &altered).is_err(),
+                "byte {place}"
+            );
         }
-        assert!(vault.open("row", vault.newest_key_id(), &sealed[..20]).is_err());
+        assert!(
+            vault
+                .open("row", vault.newest_key_id(), &sealed[..20])
+                .is_err()
+        );
     }
 
     #[test]
     fn an_older_key_still_reads_and_a_missing_one_is_named() {
         let (old, randomness) = vault();
         let sealed = old.seal("row", b"text", &randomness);
-        let both = format!("{}{}", *Vault::new_master_key(&randomness), STANDARD.encode([1; 32]));
+        let both = format!(
+            "{}{}",
+            *Vault::new_master_key(&randomness),
+            STANDARD.encode([1; 32])
+        );
         let rotated = Vault::from_file(&both).expect("a vault");
         assert_ne!(rotated.newest_key_id(), old.newest_key_id());
         assert!(rotated.open("row", old.newest_key_id(), &sealed).is_ok());
@@ -247,8 +285,14 @@ mod tests {
 
     #[test]
     fn a_key_file_that_is_not_one_is_refused_by_line() {
-        assert!(matches!(Vault::from_file("# none\n"), Err(MasterKeyError::Empty)));
+        assert!(matches!(
+            Vault::from_file("# none\n"),
+            Err(MasterKeyError::Empty)
+        ));
         let refused = Vault::from_file("# a comment\nnot base64!\n");
-        assert!(matches!(refused, Err(MasterKeyError::Malformed { line: 2 })));
+        assert!(matches!(
+            refused,
+            Err(MasterKeyError::Malformed { line: 2 })
+        ));
     }
 }

@@ -1,8 +1,8 @@
 //! What goes upstream and what does not.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use wayleave_engine::Admitted;
 
@@ -68,10 +68,18 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Makes the headers of a request ready for the API behind.
-pub(crate) fn prepare(headers: &mut HeaderMap, admitted: &Admitted, inbound: &Inbound<'_>, host: &str) {
+pub(crate) fn prepare(
+    headers: &mut HeaderMap,
+    admitted: &Admitted,
+    inbound: &Inbound<'_>,
+    host: &str,
+) {
     let original_host = headers.get(HOST).cloned();
-    let removed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_reserved(name) || is_disguised(name)).cloned().collect();
+    let removed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_reserved(name) || is_disguised(name))
+        .cloned()
+        .collect();
     // What Connection names is removed first, so that it cannot remove what we add.
     remove_hop_by_hop(headers);
     for name in removed.iter().chain(&OURS) {
@@ -80,9 +88,21 @@ pub(crate) fn prepare(headers: &mut HeaderMap, admitted: &Admitted, inbound: &In
     for (name, value) in admitted.caller().identity() {
         set(headers, HeaderName::from_static(name), &value);
     }
-    set(headers, HeaderName::from_static("wayleave-request-id"), inbound.request_id);
-    set(headers, HeaderName::from_static("x-forwarded-for"), &inbound.source.to_string());
-    set(headers, HeaderName::from_static("x-forwarded-proto"), inbound.scheme);
+    set(
+        headers,
+        HeaderName::from_static("wayleave-request-id"),
+        inbound.request_id,
+    );
+    set(
+        headers,
+        HeaderName::from_static("x-forwarded-for"),
+        &inbound.source.to_string(),
+    );
+    set(
+        headers,
+        HeaderName::from_static("x-forwarded-proto"),
+        inbound.scheme,
+    );
     if let Some(value) = original_host {
         headers.insert(HeaderName::from_static("x-forwarded-host"), value);
     }
@@ -102,7 +122,13 @@ mod tests {
 
     #[test]
     fn names_that_only_we_may_send_are_known_in_every_spelling() {
-        for name in ["wayleave-partner", "x-wayleave-partner", "wayleave_partner", "x_wayleave_partner", "x-wayleave_x"] {
+        for name in [
+            "wayleave-partner",
+            "x-wayleave-partner",
+            "wayleave_partner",
+            "x_wayleave_partner",
+            "x-wayleave_x",
+        ] {
             assert!(is_reserved(&HeaderName::from_static(name)), "{name}");
         }
         for name in ["x-partner", "my-wayleave-thing", "wayleaves"] {
@@ -120,6 +146,9 @@ mod tests {
         headers.insert("x-kept", HeaderValue::from_static("1"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
         remove_hop_by_hop(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-kept"]);
+        assert_eq!(
+            headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-kept"]
+        );
     }
 }

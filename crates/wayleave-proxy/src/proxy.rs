@@ -49,7 +49,10 @@ pub struct Proxy<B> {
 
 impl<B> Default for Proxy<B>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
 {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
@@ -66,7 +69,10 @@ where
 
 impl<B> Proxy<B>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
 {
     /// Passes a request to the API behind: its method, body and the headers that are not ours or
     /// the connection's. The answer's body streams as it comes.
@@ -79,7 +85,10 @@ where
         request: Request<B>,
         inbound: &Inbound<'_>,
     ) -> Result<Response<Incoming>, ProxyError> {
-        let host = address.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
+        let host = address
+            .authority()
+            .map(|authority| authority.as_str().to_owned())
+            .unwrap_or_default();
         let (mut parts, body) = request.into_parts();
         parts.uri = address;
         parts.version = http::Version::HTTP_11;

@@ -26,10 +26,14 @@ impl ChangedNoun {
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        [ChangedNoun::Partner, ChangedNoun::Credential, ChangedNoun::SigningKey]
-            .into_iter()
-            .find(|noun| noun.as_str() == text)
-            .ok_or_else(|| StoreError::corrupt("change", "unknown noun"))
+        [
+            ChangedNoun::Partner,
+            ChangedNoun::Credential,
+            ChangedNoun::SigningKey,
+        ]
+        .into_iter()
+        .find(|noun| noun.as_str() == text)
+        .ok_or_else(|| StoreError::corrupt("change", "unknown noun"))
     }
 }
 
@@ -55,8 +59,10 @@ pub(crate) async fn append(
         (i64,),
         "UPDATE counter SET value = value + 1 WHERE name = 'change' RETURNING value"
     )?;
-    let (number,) =
-        numbers.into_iter().next().ok_or_else(|| StoreError::corrupt("counter", "no change row"))?;
+    let (number,) = numbers
+        .into_iter()
+        .next()
+        .ok_or_else(|| StoreError::corrupt("counter", "no change row"))?;
     execute!(
         &mut *link,
         "INSERT INTO change (number, noun, object_id, at) VALUES ($1, $2, $3, $4)",
@@ -80,7 +86,11 @@ impl Reader {
     }
 
     /// The changes after a number, oldest first, at most `limit`.
-    pub async fn changes_after(&mut self, number: i64, limit: i64) -> Result<Vec<Change>, StoreError> {
+    pub async fn changes_after(
+        &mut self,
+        number: i64,
+        limit: i64,
+    ) -> Result<Vec<Change>, StoreError> {
         let rows = fetch_all!(
             &mut self.link,
             (i64, String, String),
@@ -90,7 +100,11 @@ impl Reader {
         )?;
         rows.into_iter()
             .map(|(number, noun, object_id)| {
-                Ok(Change { number, noun: ChangedNoun::parse(&noun)?, object_id })
+                Ok(Change {
+                    number,
+                    noun: ChangedNoun::parse(&noun)?,
+                    object_id,
+                })
             })
             .collect()
     }

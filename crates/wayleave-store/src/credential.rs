@@ -86,18 +86,43 @@ pub struct CredentialWithSecrets {
     pub secrets: Vec<Secret>,
 }
 
-type Row = (String, String, String, String, String, String, String, String, i64, i64, Option<i64>);
+type Row = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<i64>,
+);
 type SecretRow = (String, String, String, String, Vec<u8>, i64);
 
 fn read<T: FromStr>(text: &str) -> Result<T, StoreError>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error| StoreError::corrupt("credential", error))
+    text.parse()
+        .map_err(|error| StoreError::corrupt("credential", error))
 }
 
 fn from_row(row: Row) -> Result<Credential, StoreError> {
-    let (id, public_id, integration, partner, audience, schemes, scopes, state, not_before, created, revoked) = row;
+    let (
+        id,
+        public_id,
+        integration,
+        partner,
+        audience,
+        schemes,
+        scopes,
+        state,
+        not_before,
+        created,
+        revoked,
+    ) = row;
     let audience = read(&audience)?;
     Ok(Credential {
         id: read(&id)?,
@@ -142,7 +167,9 @@ impl Reader {
              WHERE c.id = $1",
             id.to_string()
         )?;
-        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
         let secrets = fetch_all!(
             &mut self.link,
             SecretRow,
@@ -152,7 +179,10 @@ impl Reader {
         )?;
         Ok(Some(CredentialWithSecrets {
             credential: from_row(row)?,
-            secrets: secrets.into_iter().map(secret_from_row).collect::<Result<_, _>>()?,
+            secrets: secrets
+                .into_iter()
+                .map(secret_from_row)
+                .collect::<Result<_, _>>()?,
         }))
     }
 
@@ -175,7 +205,10 @@ impl Reader {
         )?;
         let mut page = Vec::with_capacity(rows.len());
         for row in rows {
-            page.push(CredentialWithSecrets { credential: from_row(row)?, secrets: Vec::new() });
+            page.push(CredentialWithSecrets {
+                credential: from_row(row)?,
+                secrets: Vec::new(),
+            });
         }
         if let Some(last) = page.last() {
             let last = last.credential.id.to_string();
@@ -217,7 +250,12 @@ impl Transaction {
         credential: &Credential,
         secret: &Secret,
     ) -> Result<(), StoreError> {
-        if self.reader().integration(credential.integration_id).await?.is_none() {
+        if self
+            .reader()
+            .integration(credential.integration_id)
+            .await?
+            .is_none()
+        {
             return Err(StoreError::NotFound);
         }
         let added = execute!(

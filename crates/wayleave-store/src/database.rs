@@ -49,8 +49,16 @@ impl fmt::Debug for Database {
         match self {
             Database::Sqlite(path) => write!(f, "SQLite {}", path.display()),
             Database::Postgres(url) => {
-                let shown = url.rsplit_once('@').map_or(url.as_str(), |(_, place)| place);
-                write!(f, "PostgreSQL {}", shown.trim_start_matches("postgresql://").trim_start_matches("postgres://"))
+                let shown = url
+                    .rsplit_once('@')
+                    .map_or(url.as_str(), |(_, place)| place);
+                write!(
+                    f,
+                    "PostgreSQL {}",
+                    shown
+                        .trim_start_matches("postgresql://")
+                        .trim_start_matches("postgres://")
+                )
             }
         }
     }
@@ -65,8 +73,14 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Engine {
-    Sqlite { readers: SqlitePool, jobs: mpsc::Sender<Box<dyn Job>>, _lock: Arc<File> },
-    Postgres { pool: PgPool },
+    Sqlite {
+        readers: SqlitePool,
+        jobs: mpsc::Sender<Box<dyn Job>>,
+        _lock: Arc<File>,
+    },
+    Postgres {
+        pool: PgPool,
+    },
 }
 
 impl Store {
@@ -89,7 +103,10 @@ impl Store {
             }
         });
         let engine = opened.await.map_err(|_| StoreError::Closed)??;
-        Ok(Store { runtime: runtime.clone(), engine })
+        Ok(Store {
+            runtime: runtime.clone(),
+            engine,
+        })
     }
 
     /// Runs reads on a connection of their own.
@@ -116,15 +133,21 @@ impl Store {
     pub async fn write<T, F>(&self, now: Timestamp, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, Result<T, StoreError>>
+            + Send
+            + 'static,
     {
         let (job, answer) = Work::new(now, Box::new(work));
         match &self.engine {
             Engine::Sqlite { jobs, .. } => {
-                jobs.send(Box::new(job)).await.map_err(|_| StoreError::Closed)?;
+                jobs.send(Box::new(job))
+                    .await
+                    .map_err(|_| StoreError::Closed)?;
             }
             Engine::Postgres { pool } => {
-                self.runtime.handle().spawn(writer::commit_on_postgres(pool.clone(), Box::new(job)));
+                self.runtime
+                    .handle()
+                    .spawn(writer::commit_on_postgres(pool.clone(), Box::new(job)));
             }
         }
         answer.await.map_err(|_| StoreError::Closed)?
@@ -136,7 +159,11 @@ impl Store {
     }
 }
 
-async fn open_sqlite(path: &Path, environment: Environment, now: Timestamp) -> Result<Engine, StoreError> {
+async fn open_sqlite(
+    path: &Path,
+    environment: Environment,
+    now: Timestamp,
+) -> Result<Engine, StoreError> {
     let lock = lock_file(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -153,7 +180,11 @@ async fn open_sqlite(path: &Path, environment: Environment, now: Timestamp) -> R
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options.read_only(true));
     let jobs = writer::start_on_sqlite(link);
-    Ok(Engine::Sqlite { readers, jobs, _lock: Arc::new(lock) })
+    Ok(Engine::Sqlite {
+        readers,
+        jobs,
+        _lock: Arc::new(lock),
+    })
 }
 
 /// Takes the lock that keeps a second process away from the file.
@@ -171,12 +202,18 @@ fn lock_file(database: &Path) -> Result<File, StoreError> {
         .map_err(unavailable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: database.display().to_string() }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            path: database.display().to_string(),
+        }),
         Err(TryLockError::Error(error)) => Err(unavailable(error)),
     }
 }
 
-async fn open_postgres(url: &str, environment: Environment, now: Timestamp) -> Result<Engine, StoreError> {
+async fn open_postgres(
+    url: &str,
+    environment: Environment,
+    now: Timestamp,
+) -> Result<Engine, StoreError> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("wayleave")
         .options([("synchronous_commit", "on"), ("lock_timeout", "5s")])

@@ -44,7 +44,9 @@ pub enum StoreError {
         known: i64,
     },
     /// Another process has the file open.
-    #[error("{path} is in use by another process: one server per SQLite file; stop the other one, or use PostgreSQL for several nodes")]
+    #[error(
+        "{path} is in use by another process: one server per SQLite file; stop the other one, or use PostgreSQL for several nodes"
+    )]
     InUse {
         /// The database file.
         path: String,
@@ -63,6 +65,9 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// A stored value that does not read back.
     pub(crate) fn corrupt(noun: &'static str, why: impl ToString) -> Self {
-        StoreError::Corrupt { noun, why: why.to_string() }
+        StoreError::Corrupt {
+            noun,
+            why: why.to_string(),
+        }
     }
 }

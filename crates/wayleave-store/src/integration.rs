@@ -19,8 +19,12 @@ type Row = (String, String, String, i64);
 
 fn from_row((id, partner_id, name, created_at): Row) -> Result<Integration, StoreError> {
     Ok(Integration {
-        id: id.parse().map_err(|error| StoreError::corrupt("integration", error))?,
-        partner_id: partner_id.parse().map_err(|error| StoreError::corrupt("integration", error))?,
+        id: id
+            .parse()
+            .map_err(|error| StoreError::corrupt("integration", error))?,
+        partner_id: partner_id
+            .parse()
+            .map_err(|error| StoreError::corrupt("integration", error))?,
         name,
         created_at: Timestamp::from_micros(created_at),
     })
@@ -59,7 +63,12 @@ impl Reader {
 impl Transaction {
     /// Adds an integration; [`StoreError::NotFound`] when the partner is not there.
     pub async fn add_integration(&mut self, integration: &Integration) -> Result<(), StoreError> {
-        if self.reader().partner(integration.partner_id).await?.is_none() {
+        if self
+            .reader()
+            .partner(integration.partner_id)
+            .await?
+            .is_none()
+        {
             return Err(StoreError::NotFound);
         }
         let added = execute!(
@@ -71,6 +80,10 @@ impl Transaction {
             &integration.name,
             integration.created_at.micros()
         )?;
-        if added == 0 { Err(StoreError::Conflict) } else { Ok(()) }
+        if added == 0 {
+            Err(StoreError::Conflict)
+        } else {
+            Ok(())
+        }
     }
 }

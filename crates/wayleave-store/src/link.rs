@@ -63,7 +63,10 @@ pub struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(link: Link) -> Self {
-        Transaction { reader: Reader { link }, changes: Vec::new() }
+        Transaction {
+            reader: Reader { link },
+            changes: Vec::new(),
+        }
     }
 
     /// Reads within the transaction.

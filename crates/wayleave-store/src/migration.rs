@@ -23,7 +23,11 @@ pub(crate) async fn run(
 ) -> Result<(), StoreError> {
     begin(link).await?;
     let outcome = migrate(link, environment, now).await;
-    let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let end = if outcome.is_ok() {
+        "COMMIT"
+    } else {
+        "ROLLBACK"
+    };
     execute!(&mut *link, end)?;
     outcome
 }
@@ -32,7 +36,11 @@ async fn begin(link: &mut Link) -> Result<(), StoreError> {
     match link {
         Link::Postgres(_) => {
             execute!(&mut *link, "BEGIN")?;
-            execute!(&mut *link, "SELECT pg_advisory_xact_lock($1)", POSTGRES_LOCK)?;
+            execute!(
+                &mut *link,
+                "SELECT pg_advisory_xact_lock($1)",
+                POSTGRES_LOCK
+            )?;
         }
         _ => {
             execute!(&mut *link, "BEGIN IMMEDIATE")?;
@@ -54,7 +62,9 @@ async fn migrate(
     let known = STEPS.len() as i64;
     let found = match read_meta(link, "schema").await? {
         None => 0,
-        Some(text) => text.parse().map_err(|error| StoreError::corrupt("schema number", error))?,
+        Some(text) => text
+            .parse()
+            .map_err(|error| StoreError::corrupt("schema number", error))?,
     };
     if found > known {
         return Err(StoreError::FromTheFuture { found, known });
@@ -83,8 +93,15 @@ async fn run_step(link: &mut Link, step: &str) -> Result<(), StoreError> {
         Link::Postgres(_) => ("BYTEA", ""),
         _ => ("BLOB", "STRICT"),
     };
-    let integer = if strict.is_empty() { "BIGINT" } else { "INTEGER" };
-    let text = step.replace("{BLOB}", blob).replace("{STRICT}", strict).replace("{INTEGER}", integer);
+    let integer = if strict.is_empty() {
+        "BIGINT"
+    } else {
+        "INTEGER"
+    };
+    let text = step
+        .replace("{BLOB}", blob)
+        .replace("{STRICT}", strict)
+        .replace("{INTEGER}", integer);
     // Our own text, with three words of our own filled in.
     let script = sqlx::raw_sql(AssertSqlSafe(text));
     match link {
@@ -96,8 +113,12 @@ async fn run_step(link: &mut Link, step: &str) -> Result<(), StoreError> {
 }
 
 async fn read_meta(link: &mut Link, name: &str) -> Result<Option<String>, StoreError> {
-    let rows =
-        fetch_all!(&mut *link, (String,), "SELECT value FROM meta WHERE name = $1", name)?;
+    let rows = fetch_all!(
+        &mut *link,
+        (String,),
+        "SELECT value FROM meta WHERE name = $1",
+        name
+    )?;
     Ok(rows.into_iter().next().map(|(value,)| value))
 }
 

@@ -19,9 +19,13 @@ type Row = (String, String, String, i64);
 
 fn from_row((id, name, membership, created_at): Row) -> Result<Partner, StoreError> {
     Ok(Partner {
-        id: id.parse().map_err(|error| StoreError::corrupt("partner", error))?,
+        id: id
+            .parse()
+            .map_err(|error| StoreError::corrupt("partner", error))?,
         name,
-        membership: membership.parse().map_err(|error| StoreError::corrupt("partner", error))?,
+        membership: membership
+            .parse()
+            .map_err(|error| StoreError::corrupt("partner", error))?,
         created_at: Timestamp::from_micros(created_at),
     })
 }

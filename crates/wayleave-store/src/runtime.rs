@@ -30,7 +30,9 @@ impl StoreRuntime {
             .thread_name("wayleave-store")
             .enable_all()
             .build()?;
-        Ok(StoreRuntime { runtime: Arc::new(Owned(Some(runtime))) })
+        Ok(StoreRuntime {
+            runtime: Arc::new(Owned(Some(runtime))),
+        })
     }
 
     /// Where tasks of the store, and background jobs on its data, are spawned.

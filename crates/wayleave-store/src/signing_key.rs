@@ -36,7 +36,9 @@ impl Reader {
     }
 }
 
-fn from_row((kid, generation, algorithm, master_key_id, sealed, signs_from, created): Row) -> SigningKey {
+fn from_row(
+    (kid, generation, algorithm, master_key_id, sealed, signs_from, created): Row,
+) -> SigningKey {
     SigningKey {
         kid,
         generation,

@@ -38,14 +38,24 @@ impl<T: Send> Work<T> {
         steps: Steps<T>,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (asker, answer) = oneshot::channel();
-        (Work { now, steps: Some(steps), result: None, asker }, answer)
+        (
+            Work {
+                now,
+                steps: Some(steps),
+                result: None,
+                asker,
+            },
+            answer,
+        )
     }
 }
 
 impl<T: Send> Job for Work<T> {
     fn run<'a>(&'a mut self, transaction: &'a mut Transaction) -> BoxFuture<'a, bool> {
         Box::pin(async move {
-            let Some(steps) = self.steps.take() else { return false };
+            let Some(steps) = self.steps.take() else {
+                return false;
+            };
             let mut result = steps(transaction).await;
             if result.is_ok()
                 && let Err(error) = transaction.number_changes(self.now).await
@@ -103,7 +113,10 @@ async fn commit_group(transaction: &mut Transaction, mut group: Vec<Box<dyn Job>
     }
 }
 
-async fn run_in_savepoint(transaction: &mut Transaction, job: &mut dyn Job) -> Result<(), StoreError> {
+async fn run_in_savepoint(
+    transaction: &mut Transaction,
+    job: &mut dyn Job,
+) -> Result<(), StoreError> {
     transaction.statement("SAVEPOINT work").await?;
     if !job.run(transaction).await {
         transaction.statement("ROLLBACK TO work").await?;
@@ -137,7 +150,10 @@ pub(crate) async fn commit_on_postgres(pool: PgPool, mut job: Box<dyn Job>) {
     job.answer(committed);
 }
 
-async fn run_on_postgres(transaction: &mut Transaction, job: &mut dyn Job) -> Result<(), StoreError> {
+async fn run_on_postgres(
+    transaction: &mut Transaction,
+    job: &mut dyn Job,
+) -> Result<(), StoreError> {
     transaction.statement("BEGIN").await?;
     if !job.run(transaction).await {
         return transaction.statement("ROLLBACK").await;

@@ -8,7 +8,9 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
-use wayleave_core::{Audience, CredentialId, Environment, Membership, PartnerId, SchemeSet, ScopeSet, Timestamp};
+use wayleave_core::{
+    Audience, CredentialId, Environment, Membership, PartnerId, SchemeSet, ScopeSet, Timestamp,
+};
 use wayleave_engine::{
     Credential, Engine, ImportedPair, NewCredential, OperatorToken, Partner, Refusal, StoreError,
 };
@@ -34,14 +36,29 @@ pub struct Admin {
 
 impl Admin {
     /// For the engines of both environments, opened by an operator token.
-    pub fn new(engines: &[Arc<Engine>], token: OperatorToken, trusted_proxies: TrustedProxies) -> Self {
-        let engines =
-            engines.iter().map(|engine| (engine.environment().as_str(), engine.clone())).collect();
-        Admin { engines, token, trusted_proxies }
+    pub fn new(
+        engines: &[Arc<Engine>],
+        token: OperatorToken,
+        trusted_proxies: TrustedProxies,
+    ) -> Self {
+        let engines = engines
+            .iter()
+            .map(|engine| (engine.environment().as_str(), engine.clone()))
+            .collect();
+        Admin {
+            engines,
+            token,
+            trusted_proxies,
+        }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Incoming>, connection: &Connection, request_id: &str) -> Answer {
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+        request_id: &str,
+    ) -> Answer {
         let (parts, body) = request.into_parts();
         match self.serve(&parts, body, connection).await {
             Ok(answer) => answer,
@@ -49,7 +66,12 @@ impl Admin {
         }
     }
 
-    async fn serve(&self, parts: &Parts, body: Incoming, connection: &Connection) -> Result<Answer, Fault> {
+    async fn serve(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        connection: &Connection,
+    ) -> Result<Answer, Fault> {
         if !self.trusted_proxies.is_secure(connection, &parts.headers) {
             return Err(Fault::Insecure);
         }
@@ -58,7 +80,9 @@ impl Admin {
         }
         self.check_operator(parts)?;
         let mut segments = parts.uri.path().trim_start_matches('/').split('/');
-        let environment = segments.next().and_then(|name| Environment::from_str(name).ok());
+        let environment = segments
+            .next()
+            .and_then(|name| Environment::from_str(name).ok());
         let engine = environment.and_then(|name| self.engines.get(name.as_str()));
         let (Some(engine), Some("v1")) = (engine, segments.next()) else {
             return Err(Fault::NotFound);
@@ -86,19 +110,35 @@ impl Admin {
 }
 
 /// One act of an operator in one environment.
-async fn operate(engine: &Engine, parts: &Parts, path: &[&str], body: Incoming) -> Result<Answer, Fault> {
+async fn operate(
+    engine: &Engine,
+    parts: &Parts,
+    path: &[&str],
+    body: Incoming,
+) -> Result<Answer, Fault> {
     match (&parts.method, path) {
         (&Method::POST, ["partners"]) => create_partner(engine, Members::read(body).await?).await,
-        (&Method::POST, ["partners", id, "lapse"]) => set_membership(engine, id, Membership::Lapsed).await,
-        (&Method::POST, ["partners", id, "admit"]) => set_membership(engine, id, Membership::Admitted).await,
-        (&Method::POST, ["integrations"]) => create_integration(engine, Members::read(body).await?).await,
-        (&Method::POST, ["credentials"]) => create_credential(engine, Members::read(body).await?).await,
+        (&Method::POST, ["partners", id, "lapse"]) => {
+            set_membership(engine, id, Membership::Lapsed).await
+        }
+        (&Method::POST, ["partners", id, "admit"]) => {
+            set_membership(engine, id, Membership::Admitted).await
+        }
+        (&Method::POST, ["integrations"]) => {
+            create_integration(engine, Members::read(body).await?).await
+        }
+        (&Method::POST, ["credentials"]) => {
+            create_credential(engine, Members::read(body).await?).await
+        }
         (&Method::GET, ["credentials"]) => list_credentials(engine, parts.uri.query()).await,
         (&Method::POST, ["credentials", id, "revoke"]) => revoke_credential(engine, id).await,
         (_, ["credentials"]) => Err(Fault::Method { allow: "GET, POST" }),
-        (_, ["partners" | "integrations"] | ["partners", _, "lapse" | "admit"] | ["credentials", _, "revoke"]) => {
-            Err(Fault::Method { allow: "POST" })
-        }
+        (
+            _,
+            ["partners" | "integrations"]
+            | ["partners", _, "lapse" | "admit"]
+            | ["credentials", _, "revoke"],
+        ) => Err(Fault::Method { allow: "POST" }),
         _ => Err(Fault::NotFound),
     }
 }
@@ -118,20 +158,31 @@ impl Members {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Fault::Invalid { field: name, why: "must be a string".to_owned() }),
+            Some(_) => Err(Fault::Invalid {
+                field: name,
+                why: "must be a string".to_owned(),
+            }),
         }
     }
 
     fn required(&mut self, name: &'static str) -> Result<String, Fault> {
-        self.optional(name)?.ok_or_else(|| Fault::Invalid { field: name, why: "is missing".to_owned() })
+        self.optional(name)?.ok_or_else(|| Fault::Invalid {
+            field: name,
+            why: "is missing".to_owned(),
+        })
     }
 
     fn parsed<T: FromStr<Err: ToString>>(&mut self, name: &'static str) -> Result<T, Fault> {
         parse(name, &self.required(name)?)
     }
 
-    fn parsed_optional<T: FromStr<Err: ToString>>(&mut self, name: &'static str) -> Result<Option<T>, Fault> {
-        self.optional(name)?.map(|text| parse(name, &text)).transpose()
+    fn parsed_optional<T: FromStr<Err: ToString>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, Fault> {
+        self.optional(name)?
+            .map(|text| parse(name, &text))
+            .transpose()
     }
 
     fn finish(self) -> Result<(), Fault> {
@@ -143,7 +194,10 @@ impl Members {
 }
 
 fn parse<T: FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, Fault> {
-    text.parse().map_err(|error: T::Err| Fault::Invalid { field, why: error.to_string() })
+    text.parse().map_err(|error: T::Err| Fault::Invalid {
+        field,
+        why: error.to_string(),
+    })
 }
 
 async fn create_partner(engine: &Engine, mut members: Members) -> Result<Answer, Fault> {
@@ -153,7 +207,11 @@ async fn create_partner(engine: &Engine, mut members: Members) -> Result<Answer,
     Ok(answer::json(StatusCode::CREATED, &partner_body(&partner)))
 }
 
-async fn set_membership(engine: &Engine, id: &str, membership: Membership) -> Result<Answer, Fault> {
+async fn set_membership(
+    engine: &Engine,
+    id: &str,
+    membership: Membership,
+) -> Result<Answer, Fault> {
     let id: PartnerId = id.parse().map_err(|_| Fault::NotFound)?;
     let partner = engine.set_membership(id, membership).await.map_err(fault)?;
     Ok(answer::json(StatusCode::OK, &partner_body(&partner)))
@@ -163,7 +221,10 @@ async fn create_integration(engine: &Engine, mut members: Members) -> Result<Ans
     let partner = members.parsed("partner")?;
     let name = members.required("name")?;
     members.finish()?;
-    let integration = engine.create_integration(partner, &name).await.map_err(fault)?;
+    let integration = engine
+        .create_integration(partner, &name)
+        .await
+        .map_err(fault)?;
     let body = json!({
         "id": integration.id.to_string(),
         "partner": integration.partner_id.to_string(),
@@ -178,7 +239,9 @@ async fn create_credential(engine: &Engine, mut members: Members) -> Result<Answ
         integration_id: members.parsed("integration")?,
         audience: members.parsed::<Audience>("audience")?,
         schemes: members.parsed_optional::<SchemeSet>("schemes")?,
-        scopes: members.parsed_optional::<ScopeSet>("scopes")?.unwrap_or_default(),
+        scopes: members
+            .parsed_optional::<ScopeSet>("scopes")?
+            .unwrap_or_default(),
         imported: imported(&mut members)?,
     };
     members.finish()?;
@@ -193,8 +256,14 @@ fn imported(members: &mut Members) -> Result<Option<ImportedPair>, Fault> {
     match (members.optional("public_id")?, secret) {
         (None, None) => Ok(None),
         (Some(public_id), Some(secret)) => Ok(Some(ImportedPair { public_id, secret })),
-        (None, Some(_)) => Err(Fault::Invalid { field: "public_id", why: "goes with secret".to_owned() }),
-        (Some(_), None) => Err(Fault::Invalid { field: "secret", why: "goes with public_id".to_owned() }),
+        (None, Some(_)) => Err(Fault::Invalid {
+            field: "public_id",
+            why: "goes with secret".to_owned(),
+        }),
+        (Some(_), None) => Err(Fault::Invalid {
+            field: "secret",
+            why: "goes with public_id".to_owned(),
+        }),
     }
 }
 
@@ -203,12 +272,20 @@ async fn list_credentials(engine: &Engine, query: Option<&str>) -> Result<Answer
         None => None,
         Some(id) => Some(parse::<CredentialId>("after", id)?),
     };
-    let page = engine.store().read(move |reader| Box::pin(reader.credentials_after(after, PAGE + 1)));
+    let page = engine
+        .store()
+        .read(move |reader| Box::pin(reader.credentials_after(after, PAGE + 1)));
     let mut page = page.await.map_err(|error| fault(error.into()))?;
     let has_more = page.len() > PAGE as usize;
     page.truncate(PAGE as usize);
-    let data: Vec<Value> = page.iter().map(|stored| credential_body(&stored.credential)).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "data": data, "has_more": has_more })))
+    let data: Vec<Value> = page
+        .iter()
+        .map(|stored| credential_body(&stored.credential))
+        .collect();
+    Ok(answer::json(
+        StatusCode::OK,
+        &json!({ "data": data, "has_more": has_more }),
+    ))
 }
 
 async fn revoke_credential(engine: &Engine, id: &str) -> Result<Answer, Fault> {

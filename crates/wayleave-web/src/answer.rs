@@ -48,7 +48,12 @@ pub enum UpstreamFault {
 }
 
 /// The answer when the API behind failed, in the dialect of the address.
-pub fn upstream_fault(dialect: Dialect, accept: Option<&str>, fault: UpstreamFault, request_id: &str) -> Answer {
+pub fn upstream_fault(
+    dialect: Dialect,
+    accept: Option<&str>,
+    fault: UpstreamFault,
+    request_id: &str,
+) -> Answer {
     let fault = match fault {
         UpstreamFault::Unreachable => Fault::BadGateway,
         UpstreamFault::TimedOut => Fault::GatewayTimeout,

@@ -19,7 +19,11 @@ pub(crate) fn key_set(engine: &Engine, parts: &Parts) -> Result<Answer, Fault> {
 }
 
 /// Where the token address and the key set are. `token_path`: `None` where the grant is off.
-pub(crate) fn metadata(engine: &Engine, parts: &Parts, token_path: Option<&str>) -> Result<Answer, Fault> {
+pub(crate) fn metadata(
+    engine: &Engine,
+    parts: &Parts,
+    token_path: Option<&str>,
+) -> Result<Answer, Fault> {
     let issuer = engine.issuer();
     let mut body = json!({
         "issuer": issuer,

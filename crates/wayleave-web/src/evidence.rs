@@ -1,8 +1,8 @@
 //! Reads what a request shows to prove who made it.
 
 use http::{HeaderMap, HeaderName, header};
-use wayleave_engine::{Engine, Evidence, MalformedEvidence, Unproven};
 use wayleave_core::Environment;
+use wayleave_engine::{Engine, Evidence, MalformedEvidence, Unproven};
 use wayleave_protocol::http_date;
 
 use crate::Fault;
@@ -64,7 +64,10 @@ impl<'a> Counted<'a> {
     fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
         let mut values = headers.get_all(name).iter();
         let value = values.next().map(|value| value.as_bytes());
-        Counted { count: usize::from(value.is_some()) + values.count(), value }
+        Counted {
+            count: usize::from(value.is_some()) + values.count(),
+            value,
+        }
     }
 }
 

@@ -110,7 +110,9 @@ impl Fault {
             Fault::Invalid { field, why } => format!("{field}: {why}"),
             Fault::Taken(noun) => format!("{noun} is taken"),
             Fault::TooMany { .. } => "Too Many Requests".to_owned(),
-            Fault::Internal => "something went wrong on our side; the request id finds it in our log".to_owned(),
+            Fault::Internal => {
+                "something went wrong on our side; the request id finds it in our log".to_owned()
+            }
             Fault::Unavailable => "not available for the moment; try again".to_owned(),
             Fault::BadGateway => "the API behind could not be reached".to_owned(),
             Fault::GatewayTimeout => "the API behind did not answer in time".to_owned(),

@@ -1,9 +1,9 @@
 //! The question of another proxy: may this request pass? The request is described in headers, its
 //! proof headers are its own.
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
-use http::header::CACHE_CONTROL;
 use http::HeaderValue;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
@@ -29,7 +29,10 @@ pub(crate) struct Described<'h> {
 ///
 /// Errors: a header missing or twice, or both pairs: one of them would be the client's own, and it
 /// must not be able to describe another request than it made.
-pub(crate) fn described<'h>(method: &Method, headers: &'h HeaderMap) -> Result<Described<'h>, Fault> {
+pub(crate) fn described<'h>(
+    method: &Method,
+    headers: &'h HeaderMap,
+) -> Result<Described<'h>, Fault> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Fault::Method { allow: "GET, HEAD" });
     }
@@ -38,10 +41,14 @@ pub(crate) fn described<'h>(method: &Method, headers: &'h HeaderMap) -> Result<D
     let (method, uri) = match (forwarded, original) {
         (Some(pair), None) | (None, Some(pair)) => pair,
         (Some(_), Some(_)) => {
-            return Err(bad("the request is described twice: let the proxy remove one of X-Forwarded-Uri and X-Original-URI"));
+            return Err(bad(
+                "the request is described twice: let the proxy remove one of X-Forwarded-Uri and X-Original-URI",
+            ));
         }
         (None, None) => {
-            return Err(bad("describe the request in X-Forwarded-Method and X-Forwarded-Uri, or in X-Original-Method and X-Original-URI"));
+            return Err(bad(
+                "describe the request in X-Forwarded-Method and X-Forwarded-Uri, or in X-Original-Method and X-Original-URI",
+            ));
         }
     };
     let (path, query) = match uri.split_once('?') {
@@ -49,10 +56,17 @@ pub(crate) fn described<'h>(method: &Method, headers: &'h HeaderMap) -> Result<D
         None => (uri, None),
     };
     // The same grammar that a request line goes through.
-    if !path.starts_with('/') || uri.parse::<Uri>().is_err() || Method::from_bytes(method.as_bytes()).is_err() {
+    if !path.starts_with('/')
+        || uri.parse::<Uri>().is_err()
+        || Method::from_bytes(method.as_bytes()).is_err()
+    {
         return Err(bad("the described method or address is not one"));
     }
-    Ok(Described { method, path, query })
+    Ok(Described {
+        method,
+        path,
+        query,
+    })
 }
 
 fn bad(why: &str) -> Fault {
@@ -72,8 +86,12 @@ fn pair<'h>(
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Fault> {
-    let Some(value) = single(headers, name)? else { return Ok(None) };
-    std::str::from_utf8(value).map(Some).map_err(|_| bad("the description is not text"))
+    let Some(value) = single(headers, name)? else {
+        return Ok(None);
+    };
+    std::str::from_utf8(value)
+        .map(Some)
+        .map_err(|_| bad("the description is not text"))
 }
 
 /// The answer for a request that may pass: who its caller is, for the proxy to copy.
@@ -83,6 +101,8 @@ pub(crate) fn passes(admitted: &wayleave_engine::Admitted) -> Answer {
     for (name, value) in admitted.caller().identity() {
         answer::set(&mut answer, HeaderName::from_static(name), &value);
     }
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

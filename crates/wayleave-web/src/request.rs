@@ -28,7 +28,9 @@ async fn collect(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, Fault>
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Fault::BadRequest("the body broke off".to_owned()))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if read.len() + data.len() > limit_bytes {
             return Err(Fault::TooLarge { limit_bytes });
         }
@@ -39,8 +41,14 @@ async fn collect(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, Fault>
 
 /// The media type of the body, in small letters, without parameters; empty where there is none.
 pub(crate) fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default();
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
     essence.trim().to_ascii_lowercase()
 }
 
@@ -52,7 +60,9 @@ pub(crate) fn single<'h>(
     let mut values = headers.get_all(&name).iter();
     let first = values.next();
     if values.next().is_some() {
-        return Err(Fault::BadRequest(format!("the {name} header came more than once")));
+        return Err(Fault::BadRequest(format!(
+            "the {name} header came more than once"
+        )));
     }
     Ok(first.map(|value| value.as_bytes()))
 }

@@ -18,7 +18,11 @@ pub struct Mount {
 impl Mount {
     /// What follows the prefix, where host and prefix fit.
     pub(crate) fn strip<'p>(&self, host: &str, path: &'p str) -> Option<&'p str> {
-        if !self.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host)) {
+        if !self
+            .host
+            .as_deref()
+            .is_none_or(|own| own.eq_ignore_ascii_case(host))
+        {
             return None;
         }
         if self.prefix.is_empty() {
@@ -42,7 +46,9 @@ pub struct UpstreamError;
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an upstream is an address such as http://127.0.0.1:9000 or http://api.internal/v2")
+        f.write_str(
+            "an upstream is an address such as http://127.0.0.1:9000 or http://api.internal/v2",
+        )
     }
 }
 
@@ -75,7 +81,11 @@ impl Upstream {
             target.push('?');
             target.push_str(query);
         }
-        Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(target).build()
+        Uri::builder()
+            .scheme("http")
+            .authority(self.authority.as_str())
+            .path_and_query(target)
+            .build()
     }
 
     /// Host and port, for the `Host` header.
@@ -99,7 +109,9 @@ pub struct Route {
 
 impl Route {
     pub(crate) fn matches(&self, host: &str, path: &str) -> bool {
-        self.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host))
+        self.host
+            .as_deref()
+            .is_none_or(|own| own.eq_ignore_ascii_case(host))
             && (self.path == "/" || is_below(path, &self.path))
     }
 }
@@ -111,20 +123,35 @@ mod tests {
     #[test]
     fn an_upstream_keeps_path_and_query_as_they_came() {
         let upstream: Upstream = "http://127.0.0.1:9000/v2/".parse().expect("an upstream");
-        let address = upstream.address("/a%2Fb//c", Some("x=%C3%84&y=a+b")).expect("an address");
-        assert_eq!(address.to_string(), "http://127.0.0.1:9000/v2/a%2Fb//c?x=%C3%84&y=a+b");
+        let address = upstream
+            .address("/a%2Fb//c", Some("x=%C3%84&y=a+b"))
+            .expect("an address");
+        assert_eq!(
+            address.to_string(),
+            "http://127.0.0.1:9000/v2/a%2Fb//c?x=%C3%84&y=a+b"
+        );
     }
 
     #[test]
     fn what_is_no_plain_http_address_is_refused() {
-        for text in ["", "api.internal", "ftp://x/", "http://u:p@x/", "http://x/?q=1", "https://x/"] {
+        for text in [
+            "",
+            "api.internal",
+            "ftp://x/",
+            "http://u:p@x/",
+            "http://x/?q=1",
+            "https://x/",
+        ] {
             assert!(text.parse::<Upstream>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_mount_strips_its_prefix_only_at_a_segment() {
-        let mount = Mount { host: Some("api.example".into()), prefix: "/imoneza".into() };
+        let mount = Mount {
+            host: Some("api.example".into()),
+            prefix: "/imoneza".into(),
+        };
         assert_eq!(mount.strip("API.example", "/imoneza/api/x"), Some("/api/x"));
         assert_eq!(mount.strip("api.example", "/imonezax/api"), None);
         assert_eq!(mount.strip("other.example", "/imoneza/api"), None);

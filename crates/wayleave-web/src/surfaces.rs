@@ -6,8 +6,8 @@ use http::request::Parts;
 use http::{Method, Request, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
 use wayleave_core::{Admission, NotAdmitted};
+use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
 
 use crate::answer::Answer;
 use crate::dialect::{Dialect, content, oauth, token};
@@ -71,6 +71,10 @@ pub struct Forward {
     pub request: Request<RequestBody>,
     /// In whose words a failure is told.
     pub dialect: Dialect,
+    /// Where the request came from.
+    pub source: IpAddr,
+    /// `https` or `http`.
+    pub scheme: &'static str,
 }
 
 /// Everything that one environment answers.
@@ -86,7 +90,11 @@ enum Place<'s, 'p> {
     ForwardAuth,
     KeySet,
     Metadata,
-    Content { path: content::ContentPath<'p>, stripped: &'p str, upstream: &'s Upstream },
+    Content {
+        path: content::ContentPath<'p>,
+        stripped: &'p str,
+        upstream: &'s Upstream,
+    },
     Route(&'s Route),
     Nothing,
 }
@@ -118,7 +126,9 @@ impl<'p> SignedPaths<'p> {
 impl Surfaces {
     /// The surfaces of an environment.
     pub fn new(engine: Arc<Engine>, mut settings: SurfaceSettings) -> Self {
-        settings.routes.sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.host.is_none()));
+        settings
+            .routes
+            .sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.host.is_none()));
         Surfaces { engine, settings }
     }
 
@@ -128,11 +138,21 @@ impl Surfaces {
     }
 
     /// Takes a request to its surface or route.
-    pub async fn handle(&self, request: Request<Incoming>, connection: &Connection, request_id: &str) -> Handled {
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+        request_id: &str,
+    ) -> Handled {
         let (parts, body) = request.into_parts();
         match self.serve(&parts, body, connection).await {
             Ok(Served::Answer(answer)) => Handled::Answer(answer),
-            Ok(Served::Passes(pass)) => Handled::Forward(Box::new(pass.with(parts))),
+            Ok(Served::Passes(pass)) => {
+                let proxies = &self.settings.trusted_proxies;
+                let source = proxies.source(connection, &parts.headers);
+                let scheme = proxies.scheme(connection, &parts.headers);
+                Handled::Forward(Box::new(pass.with(parts, source, scheme)))
+            }
             Err(fault) => {
                 let accept = accept(&parts);
                 Handled::Answer(self.dialect(&parts).render(&fault, accept, request_id))
@@ -143,13 +163,17 @@ impl Surfaces {
     /// In whose words a failure at an address is told.
     pub fn dialect(&self, parts: &Parts) -> Dialect {
         let target = self.target(parts);
-        let Ok(target) = target else { return Dialect::of_path(parts.uri.path()) };
+        let Ok(target) = target else {
+            return Dialect::of_path(parts.uri.path());
+        };
         match self.locate(target.host, target.path) {
             Place::OAuthToken(oauth::Flavour::Standard) => Dialect::OAuth,
             Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
             Place::TokenExchange => Dialect::Token,
             Place::Content { .. } => Dialect::Content,
-            Place::ForwardAuth | Place::KeySet | Place::Metadata | Place::Route(_) => Dialect::Problem,
+            Place::ForwardAuth | Place::KeySet | Place::Metadata | Place::Route(_) => {
+                Dialect::Problem
+            }
             Place::Nothing => Dialect::of_path(target.path),
         }
     }
@@ -157,12 +181,25 @@ impl Surfaces {
     fn target<'a>(&self, parts: &'a Parts) -> Result<Target<'a>, target::OtherStage> {
         let host = target::host(&parts.uri, &parts.headers);
         let path_and_query = (parts.uri.path(), parts.uri.query());
-        Target::read(self.engine.environment(), &self.settings.prefix, path_and_query, host)
+        Target::read(
+            self.engine.environment(),
+            &self.settings.prefix,
+            path_and_query,
+            host,
+        )
     }
 
-    async fn serve(&self, parts: &Parts, body: Incoming, connection: &Connection) -> Result<Served, Fault> {
+    async fn serve(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        connection: &Connection,
+    ) -> Result<Served, Fault> {
         let settings = &self.settings;
-        if !settings.trusted_proxies.is_secure(connection, &parts.headers) {
+        if !settings
+            .trusted_proxies
+            .is_secure(connection, &parts.headers)
+        {
             return Err(Fault::Insecure);
         }
         let target = self.target(parts).map_err(|_| Fault::NotFound)?;
@@ -170,29 +207,42 @@ impl Surfaces {
         match self.locate(target.host, target.path) {
             Place::ForwardAuth => self.check(parts, target.host).await.map(Served::Answer),
             Place::OAuthToken(flavour) => self.token(flavour, parts, body, source()).await,
-            Place::TokenExchange => {
-                token::exchange(&self.engine, parts, body, source()).await.map(Served::Answer)
-            }
+            Place::TokenExchange => token::exchange(&self.engine, parts, body, source())
+                .await
+                .map(Served::Answer),
             Place::KeySet => discovery::key_set(&self.engine, parts).map(Served::Answer),
             Place::Metadata => {
-                let path = settings.oauth.as_ref().map(|mount| format!("{}/oauth/token", mount.prefix));
+                let path = settings
+                    .oauth
+                    .as_ref()
+                    .map(|mount| format!("{}/oauth/token", mount.prefix));
                 discovery::metadata(&self.engine, parts, path.as_deref()).map(Served::Answer)
             }
             Place::Nothing => Err(Fault::NotFound),
-            place @ (Place::Content { .. } | Place::Route(_)) => {
-                self.pass(&place, target, parts, body).await.map(Served::Passes)
-            }
+            place @ (Place::Content { .. } | Place::Route(_)) => self
+                .pass(&place, target, parts, body)
+                .await
+                .map(Served::Passes),
         }
     }
 
-    async fn token(&self, flavour: oauth::Flavour, parts: &Parts, body: Incoming, source: IpAddr) -> Result<Served, Fault> {
-        oauth::token(&self.engine, flavour, parts, body, source).await.map(Served::Answer)
+    async fn token(
+        &self,
+        flavour: oauth::Flavour,
+        parts: &Parts,
+        body: Incoming,
+        source: IpAddr,
+    ) -> Result<Served, Fault> {
+        oauth::token(&self.engine, flavour, parts, body, source)
+            .await
+            .map(Served::Answer)
     }
 
     /// Built-in surfaces win over routes; among routes the longest path wins.
     fn locate<'s, 'p>(&'s self, host: &str, path: &'p str) -> Place<'s, 'p> {
         let settings = &self.settings;
-        let strip = |mount: &'s Option<Mount>| mount.as_ref().and_then(|mount| mount.strip(host, path));
+        let strip =
+            |mount: &'s Option<Mount>| mount.as_ref().and_then(|mount| mount.strip(host, path));
         let is = |mount, address: &str| strip(mount).is_some_and(|rest| tidy(rest) == address);
         if is(&settings.forward_auth, "/auth/check") {
             return Place::ForwardAuth;
@@ -201,7 +251,11 @@ impl Surfaces {
             && let Some(stripped) = content.mount.strip(host, path)
             && let Some(path) = content::resource_path(stripped)
         {
-            return Place::Content { path, stripped, upstream: &content.upstream };
+            return Place::Content {
+                path,
+                stripped,
+                upstream: &content.upstream,
+            };
         }
         if is(&settings.token, "/token") {
             Place::TokenExchange
@@ -213,10 +267,15 @@ impl Surfaces {
             Place::KeySet
         } else if path == "/.well-known/oauth-authorization-server" {
             Place::Metadata
-        } else if strip(&settings.platform).is_some_and(|rest| Dialect::of_path(&tidy(rest)) == Dialect::Platform) {
+        } else if strip(&settings.platform)
+            .is_some_and(|rest| Dialect::of_path(&tidy(rest)) == Dialect::Platform)
+        {
             Place::Nothing
         } else {
-            let route = settings.routes.iter().find(|route| route.matches(host, path));
+            let route = settings
+                .routes
+                .iter()
+                .find(|route| route.matches(host, path));
             route.map_or(Place::Nothing, Place::Route)
         }
     }
@@ -230,11 +289,18 @@ impl Surfaces {
             .map_err(|_| Fault::NotAdmitted(NotAdmitted::Audience))?;
         let place = self.locate(host, target.path);
         let signed = signed_paths(&place, target);
-        let evidence =
-            evidence::collect(described.method, signed.as_slice(), target.query, &parts.headers)?;
+        let evidence = evidence::collect(
+            described.method,
+            signed.as_slice(),
+            target.query,
+            &parts.headers,
+        )?;
         let caller = match self.engine.authenticate(&evidence) {
             Ok(caller) => caller,
-            Err(refusal) => self.prove_again(&evidence, refusal).await.map_err(|refusal| self.unproven(&evidence, &refusal))?,
+            Err(refusal) => self
+                .prove_again(&evidence, refusal)
+                .await
+                .map_err(|refusal| self.unproven(&evidence, &refusal))?,
         };
         admit(&place, caller).map(|admitted| forward_auth::passes(&admitted))
     }
@@ -264,13 +330,18 @@ impl Surfaces {
                 let body = Either::Right(Full::new(form.clone()));
                 evidence.form_body = Some(&form);
                 let proven = self.engine.authenticate(&evidence);
-                (proven.map_err(|refusal| self.unproven(&evidence, &refusal))?, body)
+                (
+                    proven.map_err(|refusal| self.unproven(&evidence, &refusal))?,
+                    body,
+                )
             }
             Err(refusal) => return Err(self.unproven(&evidence, &refusal)),
         };
         let admitted = admit(place, caller)?;
         let (upstream, path) = match place {
-            Place::Content { upstream, stripped, .. } => (*upstream, *stripped),
+            Place::Content {
+                upstream, stripped, ..
+            } => (*upstream, *stripped),
             Place::Route(route) => (&route.upstream, target.path),
             _ => return Err(Fault::NotFound),
         };
@@ -278,11 +349,21 @@ impl Surfaces {
             Place::Content { .. } => Dialect::Content,
             _ => Dialect::Problem,
         };
-        Ok(Pass { admitted, upstream: upstream.clone(), path: path.to_owned(), body, dialect })
+        Ok(Pass {
+            admitted,
+            upstream: upstream.clone(),
+            path: path.to_owned(),
+            body,
+            dialect,
+        })
     }
 
     /// A second look where the key may have been made by another node a moment ago.
-    async fn prove_again(&self, evidence: &Evidence<'_>, refusal: Unproven) -> Result<Caller, Unproven> {
+    async fn prove_again(
+        &self,
+        evidence: &Evidence<'_>,
+        refusal: Unproven,
+    ) -> Result<Caller, Unproven> {
         if refusal != Unproven::UnknownKey {
             return Err(refusal);
         }
@@ -310,20 +391,25 @@ struct Pass {
 }
 
 impl Pass {
-    fn with(self, parts: Parts) -> Forward {
+    fn with(self, parts: Parts, source: IpAddr, scheme: &'static str) -> Forward {
         Forward {
             admitted: self.admitted,
             upstream: self.upstream,
             path: self.path,
             request: Request::from_parts(parts, self.body),
             dialect: self.dialect,
+            source,
+            scheme,
         }
     }
 }
 
 /// The `Accept` header, where it is text.
 fn accept(parts: &Parts) -> Option<&str> {
-    parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())
+    parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
 }
 
 fn is_form(parts: &Parts) -> bool {
@@ -373,7 +459,12 @@ fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
     let ambiguous = match place {
         // Resource keys may hold anything; their segments are never matched.
         Place::Content { .. } => has_dot_segment(path) || path.contains('\\'),
-        _ => has_dot_segment(path) || path.contains('\\') || path.contains("//") || has_needless_escape(path),
+        _ => {
+            has_dot_segment(path)
+                || path.contains('\\')
+                || path.contains("//")
+                || has_needless_escape(path)
+        }
     };
     if ambiguous {
         let why = "the path can be read in more than one way: no dot segments, double slashes, backslashes or needless escapes";
@@ -384,10 +475,11 @@ fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
 
 fn has_dot_segment(path: &str) -> bool {
     path.contains('.') && path.split('/').any(|segment| matches!(segment, "." | ".."))
-        || path.contains('%') && path.split('/').any(|segment| {
-            let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-            matches!(plain.as_str(), "." | "..")
-        })
+        || path.contains('%')
+            && path.split('/').any(|segment| {
+                let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+                matches!(plain.as_str(), "." | "..")
+            })
 }
 
 /// An escape of a letter that needs none, of a slash, a backslash or a control character.
@@ -397,7 +489,9 @@ fn has_needless_escape(path: &str) -> bool {
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             None => true,
             Some(byte) => {
-                byte.is_ascii_alphanumeric() || byte.is_ascii_control() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\')
+                byte.is_ascii_alphanumeric()
+                    || byte.is_ascii_control()
+                    || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\')
             }
         }
     })
@@ -425,7 +519,9 @@ mod tests {
 
     #[test]
     fn an_escape_that_hides_a_letter_or_a_slash_is_seen() {
-        for path in ["/%61dmin", "/a%2Fb", "/a%5cb", "/a%00", "/a%", "/a%zz", "/%7E"] {
+        for path in [
+            "/%61dmin", "/a%2Fb", "/a%5cb", "/a%00", "/a%", "/a%zz", "/%7E",
+        ] {
             assert!(has_needless_escape(path), "{path}");
         }
         for path in ["/a%20b", "/%C3%9C", "/a%3Fb", "/plain"] {
@@ -436,7 +532,15 @@ mod tests {
     #[test]
     fn a_path_is_tried_once_however_it_was_found() {
         assert_eq!(SignedPaths::new(["/a", "/a", "/a"]).as_slice(), ["/a"]);
-        assert_eq!(SignedPaths::new(["/a", "/x/a", "/stag/x/a"]).as_slice().len(), 3);
-        assert_eq!(SignedPaths::new(["/a", "/a", "/stag/a"]).as_slice(), ["/a", "/stag/a"]);
+        assert_eq!(
+            SignedPaths::new(["/a", "/x/a", "/stag/x/a"])
+                .as_slice()
+                .len(),
+            3
+        );
+        assert_eq!(
+            SignedPaths::new(["/a", "/a", "/stag/a"]).as_slice(),
+            ["/a", "/stag/a"]
+        );
     }
 }

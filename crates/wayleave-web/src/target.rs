@@ -34,14 +34,24 @@ impl<'a> Target<'a> {
             for stage in other.stage_prefixes() {
                 match strip_segment(path, stage) {
                     Some(path) if other == environment => {
-                        return Ok(Target { host, whole, path, query });
+                        return Ok(Target {
+                            host,
+                            whole,
+                            path,
+                            query,
+                        });
                     }
                     Some(_) => return Err(OtherStage),
                     None => {}
                 }
             }
         }
-        Ok(Target { host, whole, path, query })
+        Ok(Target {
+            host,
+            whole,
+            path,
+            query,
+        })
     }
 }
 
@@ -64,7 +74,10 @@ pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     if let Some(host) = uri.host() {
         return host;
     }
-    let value = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     match value.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => value,
@@ -79,10 +92,12 @@ pub fn select_environment<'m, T>(
     headers: &HeaderMap,
 ) -> Option<&'m T> {
     let host = host(uri, headers);
-    let fits = |mount: &Mount| {
-        mount.prefix == uri.path() || mount.strip(host, uri.path()).is_some()
-    };
-    choices.iter().find(|(mount, _)| fits(mount)).map(|(_, choice)| choice)
+    let fits =
+        |mount: &Mount| mount.prefix == uri.path() || mount.strip(host, uri.path()).is_some();
+    choices
+        .iter()
+        .find(|(mount, _)| fits(mount))
+        .map(|(_, choice)| choice)
 }
 
 #[cfg(test)]
@@ -90,7 +105,9 @@ mod tests {
     use super::*;
 
     fn path(environment: Environment, prefix: &str, path: &'static str) -> Option<&'static str> {
-        Target::read(environment, prefix, (path, None), "h").ok().map(|target| target.path)
+        Target::read(environment, prefix, (path, None), "h")
+            .ok()
+            .map(|target| target.path)
     }
 
     #[test]
@@ -100,13 +117,22 @@ mod tests {
         assert_eq!(path(Environment::Test, "", "/stag/token"), Some("/token"));
         assert_eq!(path(Environment::Test, "", "/devl"), Some("/"));
         assert_eq!(path(Environment::Test, "", "/prod"), None);
-        assert_eq!(path(Environment::Test, "", "/production/x"), Some("/production/x"));
+        assert_eq!(
+            path(Environment::Test, "", "/production/x"),
+            Some("/production/x")
+        );
     }
 
     #[test]
     fn a_stage_is_stripped_once_and_after_the_environments_prefix() {
-        assert_eq!(path(Environment::Test, "/test", "/test/stag/token"), Some("/token"));
-        assert_eq!(path(Environment::Test, "", "/stag/stag/token"), Some("/stag/token"));
+        assert_eq!(
+            path(Environment::Test, "/test", "/test/stag/token"),
+            Some("/token")
+        );
+        assert_eq!(
+            path(Environment::Test, "", "/stag/stag/token"),
+            Some("/stag/token")
+        );
     }
 
     #[test]
@@ -115,7 +141,10 @@ mod tests {
             host: host.map(str::to_owned),
             prefix: prefix.to_owned(),
         };
-        let choices = [(mount(Some("api.example"), ""), 1), (mount(None, "/test"), 2)];
+        let choices = [
+            (mount(Some("api.example"), ""), 1),
+            (mount(None, "/test"), 2),
+        ];
         let select = |uri: &str, host: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, http::HeaderValue::from_static(host));

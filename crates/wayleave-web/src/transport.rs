@@ -23,7 +23,13 @@ impl Connection {
     /// A new connection.
     pub fn new(peer: IpAddr, tls: bool, number: u64, run: u32) -> Self {
         // An IPv4 peer on a dual-stack socket is the same peer.
-        Connection { peer: peer.to_canonical(), tls, number, run, requests: AtomicU64::new(0) }
+        Connection {
+            peer: peer.to_canonical(),
+            tls,
+            number,
+            run,
+            requests: AtomicU64::new(0),
+        }
     }
 
     /// The id of the next request on it: what finds it in the log.
@@ -49,7 +55,11 @@ pub struct TrustedProxiesError(String);
 
 impl fmt::Display for TrustedProxiesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an address or a network such as 10.0.0.0/8", self.0)
+        write!(
+            f,
+            "{:?} is not an address or a network such as 10.0.0.0/8",
+            self.0
+        )
     }
 }
 
@@ -81,12 +91,32 @@ impl TrustedProxies {
         }
     }
 
-    fn forwarded_proto<'h>(&self, connection: &Connection, headers: &'h HeaderMap) -> Option<&'h str> {
+    /// `https` where the client's own connection was TLS, here or at a trusted proxy.
+    pub(crate) fn scheme(&self, connection: &Connection, headers: &HeaderMap) -> &'static str {
+        let forwarded = || self.forwarded_proto(connection, headers);
+        let is_tls =
+            connection.tls || forwarded().is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        if is_tls { "https" } else { "http" }
+    }
+
+    fn forwarded_proto<'h>(
+        &self,
+        connection: &Connection,
+        headers: &'h HeaderMap,
+    ) -> Option<&'h str> {
         if !self.trusts(connection.peer) {
             return None;
         }
         // Several proxies: the nearest wrote last.
-        headers.get_all("x-forwarded-proto").iter().next_back()?.to_str().ok()?.rsplit(',').next().map(str::trim)
+        headers
+            .get_all("x-forwarded-proto")
+            .iter()
+            .next_back()?
+            .to_str()
+            .ok()?
+            .rsplit(',')
+            .next()
+            .map(str::trim)
     }
 
     /// Where the request came from: the peer, or the nearest address in `X-Forwarded-For` that no
@@ -103,7 +133,9 @@ impl TrustedProxies {
             .flat_map(|value| value.split(','))
             .collect();
         for value in values.into_iter().rev() {
-            let Ok(address) = value.trim().parse::<IpAddr>() else { break };
+            let Ok(address) = value.trim().parse::<IpAddr>() else {
+                break;
+            };
             source = address.to_canonical();
             if !self.trusts(source) {
                 break;
@@ -124,7 +156,11 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(drop)?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(width);
-        if bits > width { Err(()) } else { Ok(Network { address, bits }) }
+        if bits > width {
+            Err(())
+        } else {
+            Ok(Network { address, bits })
+        }
     }
 }
 
@@ -176,8 +212,14 @@ mod tests {
     fn the_source_is_the_nearest_address_that_no_proxy_has() {
         let proxies = TrustedProxies::parse(&["10.0.0.0/8", "2001:db8::/32"]).expect("networks");
         let chain = headers("x-forwarded-for", "203.0.113.9, 198.51.100.7, 10.0.0.2");
-        assert_eq!(proxies.source(&from("10.0.0.1"), &chain), IpAddr::from([198, 51, 100, 7]));
-        assert_eq!(proxies.source(&from("192.0.2.1"), &chain), IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(
+            proxies.source(&from("10.0.0.1"), &chain),
+            IpAddr::from([198, 51, 100, 7])
+        );
+        assert_eq!(
+            proxies.source(&from("192.0.2.1"), &chain),
+            IpAddr::from([192, 0, 2, 1])
+        );
     }
 
     #[test]

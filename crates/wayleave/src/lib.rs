@@ -1,1 +1,21 @@
-//! wayleave
+//! Wayleave as a library: what the binary is made of, for its own tests.
+//!
+//! The parts, in the order in which a request meets them: [`server`] accepts it, [`node`] wired the
+//! surfaces that it reaches. [`demo`] and [`config`] are the two ways to say what a node is.
+
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod explain;
+pub mod key_file;
+pub mod node;
+pub mod ports;
+pub mod server;
+pub mod sign;
+pub mod telemetry;
+pub mod tls;
+
+mod calls;
+mod malformed;
+mod sample_api;
+mod serve;

@@ -22,7 +22,9 @@ pub(crate) fn resource_path(path: &str) -> Option<ContentPath<'_>> {
     let (noun, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let audience = if noun.eq_ignore_ascii_case("property") {
         Audience::Management
-    } else if noun.eq_ignore_ascii_case("resource") || noun.eq_ignore_ascii_case("temporaryusertoken") {
+    } else if noun.eq_ignore_ascii_case("resource")
+        || noun.eq_ignore_ascii_case("temporaryusertoken")
+    {
         Audience::Access
     } else {
         return None;
@@ -57,7 +59,12 @@ pub(crate) fn render(fault: &Fault, accept: Option<&str>) -> Answer {
 fn body(fault: &Fault) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("Message".into(), json!(fault.message()));
-    if let Fault::Unproven { server_time, explanation, .. } = fault {
+    if let Fault::Unproven {
+        server_time,
+        explanation,
+        ..
+    } = fault
+    {
         if let Some(time) = server_time {
             body.insert("ServerTime".into(), json!(time));
         }
@@ -83,14 +90,20 @@ fn body(fault: &Fault) -> Map<String, Value> {
 fn wants_xml(accept: Option<&str>) -> bool {
     let Some(accept) = accept else { return false };
     let weight = |wanted: &[&str]| {
-        accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next()?;
-            wanted.iter().find(|known| name.eq_ignore_ascii_case(known))?;
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
-            quality.parse::<f32>().ok()
-        })
-        .fold(0.0, f32::max)
+        accept
+            .split(',')
+            .filter_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let name = parts.next()?;
+                wanted
+                    .iter()
+                    .find(|known| name.eq_ignore_ascii_case(known))?;
+                let quality = parts
+                    .find_map(|part| part.strip_prefix("q="))
+                    .unwrap_or("1");
+                quality.parse::<f32>().ok()
+            })
+            .fold(0.0, f32::max)
     };
     weight(&["application/xml", "text/xml"]) > weight(&["application/json", "text/json", "*/*"])
 }
@@ -101,7 +114,9 @@ fn xml(body: &Map<String, Value>) -> String {
         match value {
             Value::Array(items) => {
                 text.push_str(&format!("<{name}>"));
-                items.iter().for_each(|item| element(&mut text, "BaseString", item));
+                items
+                    .iter()
+                    .for_each(|item| element(&mut text, "BaseString", item));
                 text.push_str(&format!("</{name}>"));
             }
             value => element(&mut text, name, value),
@@ -139,7 +154,10 @@ mod tests {
         assert_eq!((path.audience, path.key), (Audience::Management, "KEY"));
         let path = resource_path("/api/Resource/KEY//news/long").expect("a content path");
         assert_eq!((path.audience, path.key), (Audience::Access, "KEY"));
-        assert_eq!(resource_path("/api/Property").map(|path| path.key), Some(""));
+        assert_eq!(
+            resource_path("/api/Property").map(|path| path.key),
+            Some("")
+        );
         assert_eq!(resource_path("/api/cloud"), None);
     }
 

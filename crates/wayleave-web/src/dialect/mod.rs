@@ -68,23 +68,34 @@ impl Dialect {
     fn set_headers(self, answer: &mut Answer, fault: &Fault) {
         match fault {
             Fault::Method { allow } => set(answer, ALLOW, allow),
-            Fault::TooMany { retry_after_s } => set(answer, RETRY_AFTER, &retry_after_s.to_string()),
+            Fault::TooMany { retry_after_s } => {
+                set(answer, RETRY_AFTER, &retry_after_s.to_string())
+            }
             Fault::Unavailable => set(answer, RETRY_AFTER, "1"),
-            Fault::OAuth { challenge: Some(challenge), .. }
-            | Fault::Unproven { challenge: Some(challenge), .. } => {
+            Fault::OAuth {
+                challenge: Some(challenge),
+                ..
+            }
+            | Fault::Unproven {
+                challenge: Some(challenge),
+                ..
+            } => {
                 set(answer, WWW_AUTHENTICATE, challenge);
             }
             _ => {}
         }
         if matches!(self, Dialect::OAuth) {
-            answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+            answer
+                .headers_mut()
+                .insert(PRAGMA, HeaderValue::from_static("no-cache"));
         }
     }
 }
 
 /// Whether a path is an address or lies below it.
 pub(crate) fn is_below(path: &str, address: &str) -> bool {
-    path.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(address)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn oauth_body(fault: &Fault) -> Value {
@@ -119,15 +130,26 @@ fn property(fault: &Fault) -> Value {
 fn problem_body(fault: &Fault, request_id: &str) -> Value {
     let status = fault.status();
     let mut body = Map::new();
-    body.insert("type".into(), json!(format!("urn:wayleave:problem:{}", fault.code())));
-    body.insert("title".into(), json!(status.canonical_reason().unwrap_or("Error")));
+    body.insert(
+        "type".into(),
+        json!(format!("urn:wayleave:problem:{}", fault.code())),
+    );
+    body.insert(
+        "title".into(),
+        json!(status.canonical_reason().unwrap_or("Error")),
+    );
     body.insert("status".into(), json!(status.as_u16()));
     body.insert("message".into(), json!(fault.message()));
     if status != StatusCode::UNAUTHORIZED {
         body.insert("detail".into(), json!(fault.message()));
     }
     body.insert("request_id".into(), json!(request_id));
-    if let Fault::Unproven { server_time, explanation, .. } = fault {
+    if let Fault::Unproven {
+        server_time,
+        explanation,
+        ..
+    } = fault
+    {
         if let Some(time) = server_time {
             body.insert("server_time".into(), json!(time));
         }

@@ -70,7 +70,11 @@ pub(crate) async fn token(
     match parts.method {
         Method::POST => {}
         Method::OPTIONS => return Ok(options()),
-        _ => return Err(Fault::Method { allow: "POST, OPTIONS" }),
+        _ => {
+            return Err(Fault::Method {
+                allow: "POST, OPTIONS",
+            });
+        }
     }
     check_query(parts.uri.query())?;
     let authorization = single(&parts.headers, header::AUTHORIZATION)?;
@@ -101,11 +105,14 @@ fn invalid_request(description: impl Into<String>) -> Fault {
 pub(crate) fn check_query(query: Option<&str>) -> Result<(), Fault> {
     let parameters = form::parse(query.unwrap_or_default().as_bytes())
         .map_err(|error| invalid_request(format!("the query: {error}")))?;
-    match parameters.iter().find(|(name, _)| BODY_ONLY.contains(&name.to_ascii_lowercase().as_str())) {
+    match parameters
+        .iter()
+        .find(|(name, _)| BODY_ONLY.contains(&name.to_ascii_lowercase().as_str()))
+    {
         None => Ok(()),
-        Some((name, _)) => {
-            Err(invalid_request(format!("send {name} in the body: a URL is written to logs")))
-        }
+        Some((name, _)) => Err(invalid_request(format!(
+            "send {name} in the body: a URL is written to logs"
+        ))),
     }
 }
 
@@ -113,8 +120,11 @@ fn read_fields(flavour: Flavour, media_type: &str, body: &[u8]) -> Result<Fields
     let mut fields = Fields::default();
     match media_type {
         "application/x-www-form-urlencoded" | "" => {
-            let pairs = form::parse(body).map_err(|error| invalid_request(format!("the body: {error}")))?;
-            pairs.into_iter().for_each(|(name, value)| fields.set(&name, value));
+            let pairs =
+                form::parse(body).map_err(|error| invalid_request(format!("the body: {error}")))?;
+            pairs
+                .into_iter()
+                .for_each(|(name, value)| fields.set(&name, value));
         }
         "application/json" if flavour == Flavour::Platform => {
             let members = strict_json::parse_object(body)
@@ -131,7 +141,9 @@ fn read_fields(flavour: Flavour, media_type: &str, body: &[u8]) -> Result<Fields
             }
         }
         _ => {
-            return Err(invalid_request("send the fields as application/x-www-form-urlencoded"));
+            return Err(invalid_request(
+                "send the fields as application/x-www-form-urlencoded",
+            ));
         }
     }
     Ok(fields)
@@ -140,7 +152,9 @@ fn read_fields(flavour: Flavour, media_type: &str, body: &[u8]) -> Result<Fields
 fn check_grant(fields: &Fields) -> Result<(), Fault> {
     match fields.grant_type.as_deref() {
         Some("client_credentials") => Ok(()),
-        None | Some("") => Err(invalid_request("grant_type is missing; send client_credentials")),
+        None | Some("") => Err(invalid_request(
+            "grant_type is missing; send client_credentials",
+        )),
         Some(_) => Err(Fault::OAuth {
             code: "unsupported_grant_type",
             status: StatusCode::BAD_REQUEST,
@@ -153,7 +167,10 @@ fn check_grant(fields: &Fields) -> Result<(), Fault> {
 fn read_scope(fields: &Fields) -> Result<Option<ScopeSet>, Fault> {
     match fields.scope.as_deref() {
         None | Some("") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|error: wayleave_core::ScopeError| invalid_scope(error.to_string())),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|error: wayleave_core::ScopeError| invalid_scope(error.to_string())),
     }
 }
 
@@ -175,20 +192,29 @@ fn read_client(
         return client_from_body(flavour, fields);
     };
     let Ok(credentials) = basic::parse(authorization) else {
-        return Err(invalid_client("the Authorization header is not Basic with an id and a secret"));
+        return Err(invalid_client(
+            "the Authorization header is not Basic with an id and a secret",
+        ));
     };
     if fields.client_secret.is_some() {
-        return Err(invalid_request("send the client's secret once: either by Basic or in the body"));
+        return Err(invalid_request(
+            "send the client's secret once: either by Basic or in the body",
+        ));
     }
     let mut readings = vec![(credentials.user, credentials.password)];
     let decoded = decoded(&readings[0].0, &readings[0].1);
     if fields.client_id.as_ref().is_some_and(|id| {
         *id != readings[0].0 && decoded.as_ref().is_none_or(|(decoded, _)| id != decoded)
     }) {
-        return Err(invalid_request("client_id in the body is not the one in the Authorization header"));
+        return Err(invalid_request(
+            "client_id in the body is not the one in the Authorization header",
+        ));
     }
     readings.extend(decoded);
-    Ok(Client { readings, by_basic: true })
+    Ok(Client {
+        readings,
+        by_basic: true,
+    })
 }
 
 /// Clients that follow RFC 6749 section 2.3.1 form-encode id and secret before Basic; others do
@@ -202,13 +228,16 @@ fn decoded(id: &str, secret: &SecretText) -> Option<(String, SecretText)> {
 
 fn client_from_body(flavour: Flavour, fields: Fields) -> Result<Client, Fault> {
     match (fields.client_id, fields.client_secret) {
-        (Some(id), Some(secret)) if !id.is_empty() && !secret.expose().is_empty() => {
-            Ok(Client { readings: vec![(id, secret)], by_basic: false })
-        }
+        (Some(id), Some(secret)) if !id.is_empty() && !secret.expose().is_empty() => Ok(Client {
+            readings: vec![(id, secret)],
+            by_basic: false,
+        }),
         _ if flavour == Flavour::Platform => {
             Err(invalid_request("client_id or client_secret is missing"))
         }
-        _ => Err(invalid_client("client_id and client_secret are missing: send them by Basic or in the body")),
+        _ => Err(invalid_client(
+            "client_id and client_secret are missing: send them by Basic or in the body",
+        )),
     }
 }
 
@@ -254,7 +283,9 @@ fn refused(refusal: TokenRefusal, by_basic: bool) -> Fault {
             status: StatusCode::UNAUTHORIZED,
             description: refusal.to_string(),
             // RFC 6749 section 5.2 wants it after Basic; other clients need no login box.
-            challenge: by_basic.then_some(BASIC_CHALLENGE).or(Some("Bearer realm=\"wayleave\"")),
+            challenge: by_basic
+                .then_some(BASIC_CHALLENGE)
+                .or(Some("Bearer realm=\"wayleave\"")),
         },
         TokenRefusal::Lapsed => Fault::OAuth {
             code: "access_denied",

@@ -54,7 +54,9 @@ pub(crate) async fn exchange(
 fn check_query(query: Option<&str>) -> Result<(), Fault> {
     let parameters = form::parse(query.unwrap_or_default().as_bytes())
         .map_err(|error| Fault::BadRequest(format!("the query: {error}")))?;
-    let in_url = |name: &str| name.eq_ignore_ascii_case("api_key") || name.eq_ignore_ascii_case("api_secret");
+    let in_url = |name: &str| {
+        name.eq_ignore_ascii_case("api_key") || name.eq_ignore_ascii_case("api_secret")
+    };
     if parameters.iter().any(|(name, _)| in_url(name)) {
         let why = "send key and secret by Basic or in a JSON body: a URL is written to logs";
         return Err(Fault::BadRequest(why.to_owned()));
@@ -74,8 +76,9 @@ fn unauthorized(is_get: bool) -> Fault {
 /// Key and secret by Basic. The worked example of the published guide ends in a line feed, so
 /// those at the end of the secret do not count.
 fn from_basic(authorization: Option<&[u8]>, is_get: bool) -> Result<(String, SecretText), Fault> {
-    let credentials =
-        authorization.and_then(|value| basic::parse(value).ok()).ok_or_else(|| unauthorized(is_get))?;
+    let credentials = authorization
+        .and_then(|value| basic::parse(value).ok())
+        .ok_or_else(|| unauthorized(is_get))?;
     let secret = basic::strip_trailing_newlines(credentials.password.expose()).to_owned();
     Ok((credentials.user, SecretText::new(secret)))
 }
@@ -97,7 +100,9 @@ fn from_json(body: &[u8]) -> Result<(String, SecretText), Fault> {
         .map_err(|error| Fault::BadRequest(format!("the body: {error}")))?;
     let mut text = |name: &'static str| match members.remove(name) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        _ => Err(Fault::BadRequest(format!("{name} is missing; it must be a string that is not empty"))),
+        _ => Err(Fault::BadRequest(format!(
+            "{name} is missing; it must be a string that is not empty"
+        ))),
     };
     let key = text("api_key")?;
     let secret = SecretText::new(text("api_secret")?);
@@ -111,10 +116,15 @@ fn issue(
     is_get: bool,
 ) -> Result<Answer, Fault> {
     match engine.issue_token(Audience::Routes, &[pair], None, source) {
-        Ok(issued) => Ok(answer::json(StatusCode::OK, &json!({ "token": issued.text }))),
+        Ok(issued) => Ok(answer::json(
+            StatusCode::OK,
+            &json!({ "token": issued.text }),
+        )),
         Err(TokenRefusal::WrongCredentials | TokenRefusal::Scope) => Err(unauthorized(is_get)),
         Err(TokenRefusal::Lapsed) => Err(Fault::NotAdmitted(wayleave_core::NotAdmitted::Lapsed)),
-        Err(TokenRefusal::TooManyFailures { retry_after_s }) => Err(Fault::TooMany { retry_after_s }),
+        Err(TokenRefusal::TooManyFailures { retry_after_s }) => {
+            Err(Fault::TooMany { retry_after_s })
+        }
         Err(TokenRefusal::Signing(error)) => {
             tracing::error!(%error, "no token could be signed");
             Err(Fault::Internal)

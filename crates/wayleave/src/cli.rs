@@ -1,0 +1,286 @@
+//! The command line.
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use http::{Method, Uri};
+use wayleave_engine::{Database, Randomness};
+use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
+use wayleave_web::Upstream;
+
+use crate::config::Config;
+use crate::demo::{self, DemoFile, DemoSettings};
+use crate::explain::{ExplainSettings, explain};
+use crate::ports::SystemRandomness;
+use crate::sign::{SignSettings, sign};
+use crate::{calls, key_file, serve, telemetry};
+
+/// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
+#[derive(Parser)]
+#[command(version, about)]
+struct Command {
+    /// Log more.
+    #[arg(long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Start everything with a sample API and demo keys.
+    Demo(DemoArgs),
+    /// Start a node from a configuration file.
+    Serve {
+        /// The configuration file; deploy/wayleave.toml is an annotated one.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Look at a configuration file.
+    #[command(subcommand)]
+    Config(ConfigAct),
+    /// Sign a request: prints the two headers, ready for curl -H @-.
+    Sign(SignArgs),
+    /// Explain why a signed request is refused; needs no server.
+    Explain(ExplainArgs),
+    /// Make an operator token for the file that admin.token_file names.
+    Token,
+}
+
+#[derive(Subcommand)]
+enum ConfigAct {
+    /// Check a file: unknown keys, wrong values, addresses that clash.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// The folder for databases, master keys and demo.json.
+    #[arg(long, default_value = "./wayleave-data", global = true)]
+    data: PathBuf,
+    /// Where live answers [default: 127.0.0.1:8080, or a free port]; port 0: any.
+    #[arg(long, value_name = "ADDR")]
+    live: Option<SocketAddr>,
+    /// Where test answers [default: 127.0.0.1:8081, or a free port]; port 0: any.
+    #[arg(long, value_name = "ADDR")]
+    test: Option<SocketAddr>,
+    /// Where the operator calls [default: 127.0.0.1:8082, or a free port]; port 0: any.
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Protect this API in stead of the sample API.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<Upstream>,
+    /// A PostgreSQL URL for live [default: SQLite in the data folder].
+    #[arg(long, value_name = "URL", requires = "test_database")]
+    live_database: Option<String>,
+    /// A PostgreSQL URL for test [default: SQLite in the data folder].
+    #[arg(long, value_name = "URL", requires = "live_database")]
+    test_database: Option<String>,
+    #[command(subcommand)]
+    act: Option<DemoAct>,
+}
+
+#[derive(Subcommand)]
+enum DemoAct {
+    /// Print every kind of call, ready to paste.
+    Calls,
+}
+
+#[derive(Args)]
+struct KeyArgs {
+    /// Take a key set of the demonstration: test.management, test.access, live.management or
+    /// live.access.
+    #[arg(long = "as", value_name = "SET")]
+    demo_set: Option<String>,
+    /// The data folder of the demonstration.
+    #[arg(long, default_value = "./wayleave-data")]
+    data: PathBuf,
+    /// A file with the secret key; without it the variable WAYLEAVE_SECRET counts.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct SignArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+    /// The access key.
+    #[arg(
+        long,
+        conflicts_with = "demo_set",
+        required_unless_present = "demo_set"
+    )]
+    access_key: Option<String>,
+    /// The text of the Timestamp header [default: now].
+    #[arg(long)]
+    timestamp: Option<String>,
+    /// Print JSON, with the string that was signed.
+    #[arg(long)]
+    json: bool,
+    /// Such as GET.
+    method: Method,
+    /// The address, or its path and query.
+    address: Uri,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+    /// The Timestamp header as sent.
+    #[arg(long)]
+    timestamp: String,
+    /// The Authentication header as sent.
+    #[arg(long)]
+    authentication: String,
+    /// The string that the client signed, line feeds as \n; - reads standard input.
+    #[arg(long)]
+    base_string: Option<String>,
+    /// A file with the body, where it is a form.
+    #[arg(long, value_name = "FILE")]
+    form_body: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Such as GET.
+    method: Method,
+    /// The address, or its path and query.
+    address: Uri,
+}
+
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let command = Command::parse();
+    let outcome = {
+        let _log = telemetry::start(command.verbose);
+        act(command.act)
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("wayleave: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn act(act: Act) -> Outcome {
+    match act {
+        Act::Demo(args) => run_demo(args),
+        Act::Serve { config } => serve::serve(&config).map(|()| ExitCode::SUCCESS),
+        Act::Config(ConfigAct::Check { file }) => {
+            Config::read(&file)?.settings()?;
+            println!("{}: fine", file.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Act::Sign(args) => run_sign(args),
+        Act::Explain(args) => run_explain(args),
+        Act::Token => {
+            let mut random = [0; 32];
+            SystemRandomness.fill(&mut random);
+            println!(
+                "{}",
+                key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &random)
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn run_demo(args: DemoArgs) -> Outcome {
+    if let Some(DemoAct::Calls) = args.act {
+        print!(
+            "{}",
+            calls::all_calls(&args.data, &DemoFile::read(&args.data)?)
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let settings = DemoSettings {
+        data: args.data,
+        live: args.live,
+        test: args.test,
+        admin: args.admin,
+        upstream: args.upstream,
+        live_database: args.live_database.as_deref().map(Database::parse),
+        test_database: args.test_database.as_deref().map(Database::parse),
+    };
+    demo::run(&settings).map(|()| ExitCode::SUCCESS)
+}
+
+impl KeyArgs {
+    /// The access key and secret of the demonstration's set, or only a secret.
+    fn read(&self) -> Result<(Option<String>, Option<String>), Box<dyn std::error::Error>> {
+        if let Some(name) = &self.demo_set {
+            let file = DemoFile::read(&self.data)?;
+            let set = file.key_set(name).ok_or_else(|| {
+                format!("there is no key set {name:?}: take test.management, test.access, live.management or live.access")
+            })?;
+            return Ok((Some(set.access_key.clone()), Some(set.secret_key.clone())));
+        }
+        if let Some(path) = &self.secret_file {
+            let secret = key_file::read_private(path)?;
+            return Ok((None, Some(secret.trim_end_matches(['\r', '\n']).to_owned())));
+        }
+        Ok((None, std::env::var("WAYLEAVE_SECRET").ok()))
+    }
+}
+
+fn run_sign(args: SignArgs) -> Outcome {
+    let (demo_key, secret_key) = args.key.read()?;
+    let access_key = args
+        .access_key
+        .or(demo_key)
+        .ok_or("give --access-key or --as")?;
+    let secret_key = secret_key
+        .ok_or("no secret: give --secret-file, or set WAYLEAVE_SECRET (a secret on the command line can be seen by others)")?;
+    let settings = SignSettings {
+        method: args.method,
+        address: args.address,
+        access_key,
+        secret_key,
+        timestamp: args.timestamp,
+        json: args.json,
+    };
+    print!("{}", sign(&settings)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_explain(args: ExplainArgs) -> Outcome {
+    let (_, secret_key) = args.key.read()?;
+    let settings = ExplainSettings {
+        method: args.method,
+        address: args.address,
+        timestamp: args.timestamp,
+        authentication: args.authentication,
+        secret_key,
+        base_string: args.base_string.map(read_argument).transpose()?,
+        form_body: args.form_body.as_deref().map(read_file).transpose()?,
+        json: args.json,
+    };
+    let explained = explain(&settings)?;
+    print!("{}", explained.text);
+    Ok(if explained.is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// An argument, or standard input where it is a dash.
+fn read_argument(text: String) -> std::io::Result<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut read = String::new();
+    std::io::stdin().read_to_string(&mut read)?;
+    Ok(read)
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}

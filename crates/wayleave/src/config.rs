@@ -1,0 +1,619 @@
+//! The configuration file of `wayleave serve`; `deploy/wayleave.toml` is its annotated example.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use wayleave_core::{Admission, Audience, Environment, Scheme, Scope};
+use wayleave_engine::{Algorithm, Database};
+use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
+
+use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
+use crate::tls::TlsFiles;
+
+/// What the file says. Unknown keys are errors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The folder of SQLite files and master keys.
+    data: PathBuf,
+    /// How many threads serve requests; all cores unless set.
+    threads: Option<usize>,
+    live: EnvironmentConfig,
+    test: EnvironmentConfig,
+    admin: AdminConfig,
+    #[serde(default)]
+    proxies: ProxiesConfig,
+    #[serde(default)]
+    tokens: TokensConfig,
+    #[serde(default)]
+    limits: LimitsConfig,
+    #[serde(default)]
+    surfaces: SurfacesConfig,
+    #[serde(default)]
+    route: Vec<RouteConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentConfig {
+    address: SocketAddr,
+    public_url: Option<String>,
+    host: Option<String>,
+    #[serde(default)]
+    prefix: String,
+    /// A path, or a PostgreSQL URL without a password.
+    database: Option<String>,
+    /// A file that holds the PostgreSQL URL.
+    database_url_file: Option<PathBuf>,
+    master_key_file: Option<PathBuf>,
+    tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdminConfig {
+    address: SocketAddr,
+    token_file: PathBuf,
+    tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProxiesConfig {
+    #[serde(default)]
+    trusted: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensConfig {
+    algorithm: String,
+}
+
+impl Default for TokensConfig {
+    fn default() -> Self {
+        TokensConfig {
+            algorithm: "ES256".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsConfig {
+    /// 0: not counted.
+    wrong_secrets_per_minute: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        LimitsConfig {
+            wrong_secrets_per_minute: 10,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SurfacesConfig {
+    oauth: SurfaceConfig,
+    platform: SurfaceConfig,
+    token: SurfaceConfig,
+    content: SurfaceConfig,
+    forward_auth: SurfaceConfig,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SurfaceConfig {
+    enabled: Option<bool>,
+    host: Option<String>,
+    prefix: String,
+    /// For the content surface only: the API that answers in it.
+    upstream: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteConfig {
+    path: String,
+    host: Option<String>,
+    audiences: Vec<String>,
+    schemes: Vec<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// By environment: `live` and `test`. An environment without one lacks the route.
+    upstream: BTreeMap<String, String>,
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct ConfigError {
+    /// The key, such as `route[2].path`.
+    pub place: String,
+    /// What is wrong and what would be right.
+    pub why: String,
+}
+
+fn wrong(place: impl Into<String>, why: impl ToString) -> ConfigError {
+    ConfigError {
+        place: place.into(),
+        why: why.to_string(),
+    }
+}
+
+impl Config {
+    /// Reads a file. Errors name the line or the key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&place, error))?;
+        Config::parse(&text).map_err(|error| wrong(format!("{place}, {}", error.place), error.why))
+    }
+
+    /// Reads the text of a file.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| wrong("the text", error))
+    }
+
+    /// The file with the operator token.
+    pub fn operator_token_file(&self) -> PathBuf {
+        self.in_data(&self.admin.token_file)
+    }
+
+    fn in_data(&self, path: &Path) -> PathBuf {
+        self.data.join(path)
+    }
+
+    /// Makes the settings of a node, and refuses what clashes: two environments with one database
+    /// or one unmarked address, two surfaces or routes with one address, a route that a built-in
+    /// surface would hide.
+    pub fn settings(&self) -> Result<NodeSettings, ConfigError> {
+        let settings = NodeSettings {
+            environments: [
+                self.environment(Environment::Live, &self.live)?,
+                self.environment(Environment::Test, &self.test)?,
+            ],
+            admin: AddressSettings {
+                address: self.admin.address,
+                or_free_port: false,
+                tls: self.admin.tls.clone(),
+            },
+            trusted_proxies: TrustedProxies::parse(&self.proxies.trusted)
+                .map_err(|error| wrong("proxies.trusted", error))?,
+            algorithm: self.algorithm()?,
+            wrong_secrets_per_minute: match self.limits.wrong_secrets_per_minute {
+                0 => None,
+                limit => Some(limit),
+            },
+            threads: self.threads.unwrap_or_else(available_threads).max(1),
+        };
+        check_environments(&settings)?;
+        for environment in &settings.environments {
+            check_clashes(environment)?;
+        }
+        Ok(settings)
+    }
+
+    fn algorithm(&self) -> Result<Algorithm, ConfigError> {
+        self.tokens
+            .algorithm
+            .parse()
+            .map_err(|error| wrong("tokens.algorithm", error))
+    }
+
+    fn environment(
+        &self,
+        environment: Environment,
+        config: &EnvironmentConfig,
+    ) -> Result<EnvironmentSettings, ConfigError> {
+        check_prefix(&format!("{environment}.prefix"), &config.prefix)?;
+        let master_key = config.master_key_file.clone();
+        Ok(EnvironmentSettings {
+            environment,
+            address: AddressSettings {
+                address: config.address,
+                or_free_port: false,
+                tls: config.tls.clone(),
+            },
+            mount: Mount {
+                host: config.host.clone(),
+                prefix: config.prefix.clone(),
+            },
+            public_url: config.public_url.clone(),
+            database: self.database(environment, config)?,
+            master_key: self
+                .in_data(&master_key.unwrap_or_else(|| default_master_key(environment))),
+            surfaces: self.surfaces(environment)?,
+        })
+    }
+
+    /// From the file that the setting names, from the environment variable, or from the setting.
+    fn database(
+        &self,
+        environment: Environment,
+        config: &EnvironmentConfig,
+    ) -> Result<Database, ConfigError> {
+        let place = format!("{environment}.database");
+        if let Some(file) = &config.database_url_file {
+            let path = self.in_data(file);
+            let text = crate::key_file::read_private(&path)
+                .map_err(|error| wrong(format!("{environment}.database_url_file"), error))?;
+            return Ok(Database::parse(text.trim()));
+        }
+        let variable = format!("WAYLEAVE_{}_DATABASE", environment.as_str().to_uppercase());
+        if let Ok(url) = std::env::var(&variable) {
+            return Ok(Database::parse(&url));
+        }
+        match config.database.as_deref().map(Database::parse) {
+            None => Ok(Database::Sqlite(
+                self.in_data(Path::new(&format!("{environment}.db"))),
+            )),
+            Some(Database::Sqlite(path)) => Ok(Database::Sqlite(self.in_data(&path))),
+            Some(Database::Postgres(url)) if has_password(&url) => Err(wrong(
+                place,
+                format!(
+                    "a password does not belong in this file: put the URL into {environment}.database_url_file or {variable}"
+                ),
+            )),
+            Some(postgres) => Ok(postgres),
+        }
+    }
+
+    fn surfaces(&self, environment: Environment) -> Result<SurfaceSettings, ConfigError> {
+        let surfaces = &self.surfaces;
+        let content = mount("surfaces.content", &surfaces.content, false)?;
+        Ok(SurfaceSettings {
+            prefix: String::new(),
+            trusted_proxies: TrustedProxies::default(),
+            oauth: mount("surfaces.oauth", &surfaces.oauth, true)?,
+            platform: mount("surfaces.platform", &surfaces.platform, false)?,
+            token: mount("surfaces.token", &surfaces.token, false)?,
+            content: match content {
+                None => None,
+                Some(mount) => {
+                    let place = format!("surfaces.content.upstream.{environment}");
+                    let upstream = surfaces.content.upstream.get(environment.as_str());
+                    let upstream = upstream.ok_or_else(|| {
+                        wrong(
+                            &place,
+                            "is missing: the content surface passes proven requests on",
+                        )
+                    })?;
+                    Some(ContentSurface {
+                        mount,
+                        upstream: parse_upstream(&place, upstream)?,
+                    })
+                }
+            },
+            forward_auth: mount("surfaces.forward_auth", &surfaces.forward_auth, true)?,
+            routes: self.routes(environment)?,
+        })
+    }
+
+    fn routes(&self, environment: Environment) -> Result<Vec<Route>, ConfigError> {
+        let mut routes = Vec::new();
+        for (number, config) in self.route.iter().enumerate() {
+            let place = format!("route[{number}]");
+            let Some(upstream) = config.upstream.get(environment.as_str()) else {
+                continue;
+            };
+            routes.push(route(&place, config, upstream)?);
+        }
+        Ok(routes)
+    }
+}
+
+/// Where an environment's master keys lie unless set, below the data folder.
+pub fn default_master_key(environment: Environment) -> PathBuf {
+    PathBuf::from(format!("master/{environment}.key"))
+}
+
+/// One thread for each core.
+pub fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let user = authority
+        .split('/')
+        .next()
+        .and_then(|authority| authority.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':')) || url.contains("password=")
+}
+
+fn check_prefix(place: &str, prefix: &str) -> Result<(), ConfigError> {
+    let fine = prefix.is_empty()
+        || (prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains("//"));
+    if !fine {
+        return Err(wrong(
+            place,
+            "begins with a slash and has none at its end, such as /partners",
+        ));
+    }
+    let stages = Environment::ALL
+        .into_iter()
+        .flat_map(Environment::stage_prefixes);
+    match stages
+        .into_iter()
+        .find(|stage| prefix == **stage || prefix.starts_with(&format!("{stage}/")))
+    {
+        None => Ok(()),
+        Some(stage) => Err(wrong(
+            place,
+            format!("{stage} names a stage of an environment already"),
+        )),
+    }
+}
+
+fn mount(
+    place: &str,
+    config: &SurfaceConfig,
+    on_by_default: bool,
+) -> Result<Option<Mount>, ConfigError> {
+    if !config.enabled.unwrap_or(on_by_default) {
+        return Ok(None);
+    }
+    check_prefix(&format!("{place}.prefix"), &config.prefix)?;
+    Ok(Some(Mount {
+        host: config.host.clone(),
+        prefix: config.prefix.clone(),
+    }))
+}
+
+fn parse_upstream(place: &str, text: &str) -> Result<Upstream, ConfigError> {
+    text.parse().map_err(|error| wrong(place, error))
+}
+
+fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, ConfigError> {
+    if config.path != "/" {
+        check_prefix(&format!("{place}.path"), &config.path)?;
+    }
+    if config.path.is_empty() {
+        return Err(wrong(
+            format!("{place}.path"),
+            "is empty; write / for everything",
+        ));
+    }
+    let words = |name: &str, given: &[String]| {
+        if given.is_empty() {
+            Err(wrong(
+                format!("{place}.{name}"),
+                "is empty, so that nobody could pass",
+            ))
+        } else {
+            Ok(())
+        }
+    };
+    words("audiences", &config.audiences)?;
+    words("schemes", &config.schemes)?;
+    Ok(Route {
+        host: config.host.clone(),
+        path: config.path.clone(),
+        admission: Admission {
+            audiences: parse_all::<Audience, _>(&format!("{place}.audiences"), &config.audiences)?,
+            schemes: parse_all::<Scheme, _>(&format!("{place}.schemes"), &config.schemes)?,
+            scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
+        },
+        upstream: parse_upstream(&format!("{place}.upstream"), upstream)?,
+    })
+}
+
+fn parse_all<T, S>(place: &str, words: &[String]) -> Result<S, ConfigError>
+where
+    T: std::str::FromStr<Err: ToString>,
+    S: FromIterator<T>,
+{
+    words
+        .iter()
+        .map(|word| {
+            word.parse()
+                .map_err(|error: T::Err| wrong(place, error.to_string()))
+        })
+        .collect()
+}
+
+fn check_environments(settings: &NodeSettings) -> Result<(), ConfigError> {
+    let [live, test] = &settings.environments;
+    if live.database == test.database {
+        return Err(wrong(
+            "test.database",
+            "is the live database: each environment has its own (law 1)",
+        ));
+    }
+    if live.master_key == test.master_key {
+        return Err(wrong(
+            "test.master_key_file",
+            "is the live one: each environment has its own",
+        ));
+    }
+    if live.address.address == test.address.address {
+        let tells = |mount: &Mount| mount.host.is_some() || !mount.prefix.is_empty();
+        if !tells(&live.mount) || !tells(&test.mount) || live.mount == test.mount {
+            return Err(wrong(
+                "test.address",
+                "is the live address: then each environment needs a host or a prefix that tells it apart",
+            ));
+        }
+        if live.address.tls != test.address.tls {
+            return Err(wrong(
+                "test.tls",
+                "differs from live.tls on a shared address; use one certificate for both names",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every address that built-in surfaces have: surface, host, path.
+fn built_in(surfaces: &SurfaceSettings) -> Vec<(&'static str, Option<String>, String)> {
+    let mut addresses = Vec::new();
+    let mut add = |name, mount: Option<&Mount>, paths: &[&str]| {
+        if let Some(mount) = mount {
+            let all = paths
+                .iter()
+                .map(|path| (name, mount.host.clone(), format!("{}{path}", mount.prefix)));
+            addresses.extend(all);
+        }
+    };
+    add("oauth", surfaces.oauth.as_ref(), &["/oauth/token"]);
+    add(
+        "platform",
+        surfaces.platform.as_ref(),
+        &["/authorize/access_token", "/api"],
+    );
+    add("token", surfaces.token.as_ref(), &["/token"]);
+    let content = surfaces.content.as_ref().map(|content| &content.mount);
+    add(
+        "content",
+        content,
+        &["/api/Property", "/api/Resource", "/api/TemporaryUserToken"],
+    );
+    add(
+        "forward_auth",
+        surfaces.forward_auth.as_ref(),
+        &["/auth/check"],
+    );
+    add(
+        "the key set",
+        Some(&Mount::default()),
+        &[
+            "/.well-known/jwks.json",
+            "/.well-known/oauth-authorization-server",
+        ],
+    );
+    addresses
+}
+
+fn hosts_meet(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => true,
+    }
+}
+
+fn is_within(path: &str, address: &str) -> bool {
+    path.strip_prefix(address)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn check_clashes(settings: &EnvironmentSettings) -> Result<(), ConfigError> {
+    let surfaces = &settings.surfaces;
+    let addresses = built_in(surfaces);
+    for (number, route) in surfaces.routes.iter().enumerate() {
+        let place = format!("route {} of {}", route.path, settings.environment);
+        for (name, host, path) in &addresses {
+            if hosts_meet(route.host.as_deref(), host.as_deref()) && is_within(&route.path, path) {
+                return Err(wrong(
+                    place,
+                    format!(
+                        "lies below {path} of the surface {name}, which would hide it: turn the surface off or move one of them by host or prefix"
+                    ),
+                ));
+            }
+        }
+        for other in &surfaces.routes[..number] {
+            if route.path == other.path && route.host == other.host {
+                return Err(wrong(place, "is there twice"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        data = "/data"
+        [live]
+        address = "127.0.0.1:8080"
+        [test]
+        address = "127.0.0.1:8081"
+        [admin]
+        address = "127.0.0.1:8082"
+        token_file = "admin.token"
+    "#;
+
+    fn settings(more: &str) -> Result<NodeSettings, ConfigError> {
+        Config::parse(&format!("{SMALL}{more}")).and_then(|config| config.settings())
+    }
+
+    fn refusal(more: &str) -> String {
+        settings(more).expect_err("a refusal").to_string()
+    }
+
+    #[test]
+    fn the_annotated_example_is_a_configuration() {
+        let text = include_str!("../../../deploy/wayleave.toml");
+        let config = Config::parse(text).expect("the example");
+        config.settings().expect("its settings");
+    }
+
+    #[test]
+    fn compatible_dialects_are_off_unless_asked_for() {
+        let surfaces = &settings("").expect("settings").environments[0].surfaces;
+        assert!(surfaces.oauth.is_some() && surfaces.forward_auth.is_some());
+        assert!(
+            surfaces.platform.is_none() && surfaces.token.is_none() && surfaces.content.is_none()
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_known_ones() {
+        let refused = refusal("[limits]\nwrong_secrets = 3");
+        assert!(
+            refused.contains("wrong_secrets") && refused.contains("wrong_secrets_per_minute"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_route_that_a_surface_would_hide_is_refused() {
+        let route = |path: &str| {
+            format!(
+                "[[route]]\npath = \"{path}\"\naudiences = [\"routes\"]\nschemes = [\"bearer\"]\nupstream.live = \"http://127.0.0.1:1\"\n"
+            )
+        };
+        assert!(refusal(&route("/oauth/token/x")).contains("surface oauth"));
+        assert!(
+            settings(&route("/token")).is_ok(),
+            "the token surface is off"
+        );
+        let with_token = format!("{}[surfaces.token]\nenabled = true", route("/token"));
+        assert!(refusal(&with_token).contains("surface token"));
+        assert!(refusal(&format!("{}{}", route("/a"), route("/a"))).contains("twice"));
+        assert!(refusal(&route("/stag/x")).contains("stage"));
+    }
+
+    #[test]
+    fn environments_never_share_a_database_nor_an_unmarked_address() {
+        let text = SMALL.replace("8081\"", "8080\"");
+        let refused = Config::parse(&text)
+            .and_then(|config| config.settings())
+            .expect_err("a refusal");
+        assert!(
+            refused.to_string().contains("shared") || refused.to_string().contains("live address")
+        );
+        let text = SMALL.replace("8081\"", "8081\"\ndatabase = \"live.db\"");
+        let refused = Config::parse(&text)
+            .and_then(|config| config.settings())
+            .expect_err("a refusal");
+        assert!(refused.to_string().contains("law 1"), "{refused}");
+    }
+
+    #[test]
+    fn a_password_in_the_file_is_refused() {
+        let text = SMALL.replace("8081\"", "8081\"\ndatabase = \"postgres://a:secret@db/x\"");
+        let refused = Config::parse(&text)
+            .and_then(|config| config.settings())
+            .expect_err("a refusal");
+        assert!(
+            refused.to_string().contains("password") && !refused.to_string().contains("a:secret")
+        );
+    }
+}

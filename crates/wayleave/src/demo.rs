@@ -1,0 +1,381 @@
+//! `wayleave demo`: both environments, a sample API behind them and a partner with keys of every
+//! kind, from one command.
+//!
+//! `demo.json` in the data folder tells clients where everything is and which keys to use; its form
+//! is a contract (`docs/demo.md`). Keys are derived from the master keys, so they are the same at
+//! every start and no secret is stored for them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wayleave_core::{
+    Admission, Audience, AudienceSet, Environment, IntegrationId, Scheme, SchemeSet, ScopeSet,
+};
+use wayleave_engine::{
+    Algorithm, Database, Engine, NewCredential, OperatorToken, Partner, Refusal, StoreRuntime,
+};
+use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
+use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
+
+use crate::calls;
+use crate::config::{available_threads, default_master_key};
+use crate::key_file;
+use crate::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
+use crate::ports::{SystemClock, SystemRandomness};
+use crate::serve::wait_for_end;
+use crate::server::{Bound, Listener, Service};
+
+/// The path of the API behind that the demonstration protects.
+pub const PROTECTED_PATH: &str = "/hello";
+const PARTNER: &str = "Demo partner";
+const INTEGRATION: &str = "Demo integration";
+const KEY_LABEL: &str = "demo";
+
+/// What the demonstration was asked for.
+#[derive(Clone, Debug)]
+pub struct DemoSettings {
+    /// The folder for databases, master keys and `demo.json`.
+    pub data: PathBuf,
+    /// Where live answers; `None`: 127.0.0.1:8080 or a free port.
+    pub live: Option<SocketAddr>,
+    /// Where test answers; `None`: 127.0.0.1:8081 or a free port.
+    pub test: Option<SocketAddr>,
+    /// Where the operator calls; `None`: 127.0.0.1:8082 or a free port.
+    pub admin: Option<SocketAddr>,
+    /// The API behind; `None`: the sample API.
+    pub upstream: Option<Upstream>,
+    /// The database of live; `None`: SQLite in the data folder.
+    pub live_database: Option<Database>,
+    /// The database of test; `None`: SQLite in the data folder.
+    pub test_database: Option<Database>,
+}
+
+/// The contract file `demo.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DemoFile {
+    /// 1; another number means another form.
+    pub version: u32,
+    /// The live environment.
+    pub live: DemoEnvironment,
+    /// The test environment.
+    pub test: DemoEnvironment,
+    /// The operator's address.
+    pub admin: DemoAdmin,
+}
+
+/// An environment in `demo.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DemoEnvironment {
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// Keys for `/oauth/token` and `/authorize/access_token`.
+    pub oauth: OAuthPair,
+    /// Keys for `/token`.
+    pub token: TokenPair,
+    /// A Management key set.
+    pub management: KeySet,
+    /// An Access key set.
+    pub access: KeySet,
+    /// A path that the API behind answers to whoever is admitted.
+    pub protected_path: String,
+}
+
+/// Client id and secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OAuthPair {
+    /// The public half.
+    pub client_id: String,
+    /// The secret half.
+    pub client_secret: String,
+}
+
+/// Api key and secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenPair {
+    /// The public half.
+    pub api_key: String,
+    /// The secret half.
+    pub api_secret: String,
+}
+
+/// Access key and secret key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct KeySet {
+    /// The public half: a GUID.
+    pub access_key: String,
+    /// The secret half.
+    pub secret_key: String,
+}
+
+/// The operator's address in `demo.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DemoAdmin {
+    /// Its address.
+    pub url: String,
+    /// An operator token.
+    pub token: String,
+}
+
+impl DemoFile {
+    /// Where the file lies in a data folder.
+    pub fn path(data: &Path) -> PathBuf {
+        data.join("demo.json")
+    }
+
+    /// Reads the file of a demonstration that is running or has run.
+    pub fn read(data: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let path = DemoFile::path(data);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            format!(
+                "{}: {error}; start the demonstration first: wayleave demo",
+                path.display()
+            )
+        })?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The key set of a name such as `test.management`.
+    pub fn key_set(&self, name: &str) -> Option<&KeySet> {
+        match name {
+            "live.management" => Some(&self.live.management),
+            "live.access" => Some(&self.live.access),
+            "test.management" => Some(&self.test.management),
+            "test.access" => Some(&self.test.access),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the demonstration until the process is told to end.
+pub fn run(settings: &DemoSettings) -> Result<(), Box<dyn std::error::Error>> {
+    let store_runtime = StoreRuntime::start()?;
+    let (running, file, behind) = start(settings, &store_runtime)?;
+    print!("{}", calls::first_screen(&settings.data, &file, &behind));
+    wait_for_end()?;
+    println!("\nEnding; the data stays in {}.", settings.data.display());
+    running.stop();
+    Ok(())
+}
+
+/// Starts the demonstration and writes `demo.json` once every address accepts.
+fn start(
+    settings: &DemoSettings,
+    store_runtime: &StoreRuntime,
+) -> Result<(Running, DemoFile, String), Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(&settings.data)
+        .map_err(|error| format!("{}: {error}", settings.data.display()))?;
+    // Whoever waits for the file must not find the one of an earlier run.
+    match std::fs::remove_file(DemoFile::path(&settings.data)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let threads = available_threads();
+    let (upstream, sample) = api_behind(settings, threads)?;
+    let behind = upstream.authority().to_owned();
+    let node_settings = node_settings(settings, &upstream, threads);
+    let randomness = Arc::new(SystemRandomness);
+    let node = Node::open(
+        node_settings,
+        store_runtime,
+        Arc::new(SystemClock),
+        randomness,
+    )?;
+    let waiting = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    for environment in Environment::ALL {
+        waiting.block_on(hand_out_keys(node.engine(environment)))?;
+    }
+    let file = describe(&node);
+    let running = node.start(OperatorToken::new(&file.admin.token), sample)?;
+    let text = serde_json::to_string_pretty(&file)? + "\n";
+    key_file::write_private(&DemoFile::path(&settings.data), &text)?;
+    Ok((running, file, behind))
+}
+
+/// The person's own API, or the sample API on a free port.
+fn api_behind(
+    settings: &DemoSettings,
+    threads: usize,
+) -> Result<(Upstream, Vec<Listener>), Box<dyn std::error::Error>> {
+    if let Some(upstream) = &settings.upstream {
+        return Ok((upstream.clone(), Vec::new()));
+    }
+    let bound = Bound::new(SocketAddr::from(([127, 0, 0, 1], 0)), true, threads)?;
+    let upstream = format!("http://{}", bound.address).parse()?;
+    Ok((
+        upstream,
+        vec![Listener {
+            bound,
+            tls: None,
+            service: Service::SampleApi,
+        }],
+    ))
+}
+
+fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -> NodeSettings {
+    let address = |wanted: Option<SocketAddr>, usual: u16| AddressSettings {
+        address: wanted.unwrap_or(SocketAddr::from(([127, 0, 0, 1], usual))),
+        or_free_port: wanted.is_none(),
+        tls: None,
+    };
+    let environment = |environment: Environment, address, database: &Option<Database>| {
+        let file = settings.data.join(format!("{environment}.db"));
+        EnvironmentSettings {
+            environment,
+            address,
+            mount: Mount::default(),
+            public_url: None,
+            database: database.clone().unwrap_or(Database::Sqlite(file)),
+            master_key: settings.data.join(default_master_key(environment)),
+            surfaces: surfaces(upstream),
+        }
+    };
+    NodeSettings {
+        environments: [
+            environment(
+                Environment::Live,
+                address(settings.live, 8080),
+                &settings.live_database,
+            ),
+            environment(
+                Environment::Test,
+                address(settings.test, 8081),
+                &settings.test_database,
+            ),
+        ],
+        admin: address(settings.admin, 8082),
+        trusted_proxies: TrustedProxies::default(),
+        algorithm: Algorithm::Es256,
+        // People try things out, and benchmarks present what they like.
+        wrong_secrets_per_minute: None,
+        threads,
+    }
+}
+
+/// Every surface is on; every path of the API behind is open to all but Access keys.
+fn surfaces(upstream: &Upstream) -> SurfaceSettings {
+    let mount = || Some(Mount::default());
+    SurfaceSettings {
+        prefix: String::new(),
+        trusted_proxies: TrustedProxies::default(),
+        oauth: mount(),
+        platform: mount(),
+        token: mount(),
+        content: Some(ContentSurface {
+            mount: Mount::default(),
+            upstream: upstream.clone(),
+        }),
+        forward_auth: mount(),
+        routes: vec![Route {
+            host: None,
+            path: PROTECTED_PATH.to_owned(),
+            admission: Admission {
+                audiences: AudienceSet::of(&[
+                    Audience::Platform,
+                    Audience::Routes,
+                    Audience::Management,
+                ]),
+                schemes: SchemeSet::of(&[Scheme::Bearer, Scheme::Token, Scheme::Signed]),
+                scopes: ScopeSet::default(),
+            },
+            upstream: upstream.clone(),
+        }],
+    }
+}
+
+/// Gives the demo partner a credential of every kind, those that it lacks.
+async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
+    let mut integration = None;
+    for audience in Audience::ALL {
+        let pair = engine
+            .vault()
+            .derived_pair(engine.environment(), audience, KEY_LABEL);
+        if engine.knows(&pair.public_id) {
+            continue;
+        }
+        let integration_id = match integration {
+            Some(id) => id,
+            None => *integration.insert(demo_integration(engine).await?),
+        };
+        let new = NewCredential {
+            integration_id,
+            audience,
+            schemes: None,
+            scopes: ScopeSet::default(),
+            imported: Some(pair),
+        };
+        engine.create_credential(new).await?;
+    }
+    Ok(())
+}
+
+async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
+    let partners = engine
+        .store()
+        .read(|reader| Box::pin(reader.partners()))
+        .await?;
+    let known = partners
+        .into_iter()
+        .find(|partner: &Partner| partner.name == PARTNER);
+    let partner = match known {
+        Some(partner) => partner.id,
+        None => engine.create_partner(PARTNER).await?.id,
+    };
+    let known = engine
+        .store()
+        .read(move |reader| Box::pin(reader.integrations_of(partner)))
+        .await?;
+    match known.first() {
+        Some(integration) => Ok(integration.id),
+        None => Ok(engine.create_integration(partner, INTEGRATION).await?.id),
+    }
+}
+
+fn describe(node: &Node) -> DemoFile {
+    let live = node.engine(Environment::Live);
+    let token = live.vault().derive("demo operator token");
+    DemoFile {
+        version: 1,
+        live: describe_environment(live),
+        test: describe_environment(node.engine(Environment::Test)),
+        admin: DemoAdmin {
+            url: node.admin_url(),
+            token: key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &token),
+        },
+    }
+}
+
+fn describe_environment(engine: &Engine) -> DemoEnvironment {
+    let pair = |audience| {
+        let pair = engine
+            .vault()
+            .derived_pair(engine.environment(), audience, KEY_LABEL);
+        (pair.public_id, pair.secret.expose().to_owned())
+    };
+    let key_set = |audience| {
+        let (access_key, secret_key) = pair(audience);
+        KeySet {
+            access_key,
+            secret_key,
+        }
+    };
+    let (client_id, client_secret) = pair(Audience::Platform);
+    let (api_key, api_secret) = pair(Audience::Routes);
+    DemoEnvironment {
+        url: engine.issuer().to_owned(),
+        oauth: OAuthPair {
+            client_id,
+            client_secret,
+        },
+        token: TokenPair {
+            api_key,
+            api_secret,
+        },
+        management: key_set(Audience::Management),
+        access: key_set(Audience::Access),
+        protected_path: PROTECTED_PATH.to_owned(),
+    }
+}

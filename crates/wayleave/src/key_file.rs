@@ -1,0 +1,116 @@
+//! Files that hold secrets: master keys and operator tokens.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use wayleave_engine::{MasterKeyError, Randomness, Vault};
+
+/// Why a file with secrets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Others may read it.
+    #[error("{path} can be read by others (mode {mode:o}): run chmod 600 {path}")]
+    Exposed {
+        /// The file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The data is there and its master key is not.
+    #[error(
+        "{path} is missing, but its database is there: restore the file from its backup; without it no secret in the database can be used"
+    )]
+    Lost {
+        /// The file.
+        path: String,
+    },
+    /// What is in it are no master keys.
+    #[error("{path}: {error}")]
+    MasterKey {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        error: MasterKeyError,
+    },
+}
+
+impl KeyFileError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |error| KeyFileError::Io { path, error }
+    }
+}
+
+/// Opens the master keys of an environment. A missing file is made when `may_create`.
+pub fn open_vault(
+    path: &Path,
+    may_create: bool,
+    randomness: &dyn Randomness,
+) -> Result<Vault, KeyFileError> {
+    if !path.exists() {
+        if !may_create {
+            return Err(KeyFileError::Lost {
+                path: path.display().to_string(),
+            });
+        }
+        write_private(path, &Vault::new_master_key(randomness))?;
+    }
+    let content = read_private(path)?;
+    Vault::from_file(&content).map_err(|error| KeyFileError::MasterKey {
+        path: path.display().to_string(),
+        error,
+    })
+}
+
+/// Reads a file that only its owner may read.
+pub fn read_private(path: &Path) -> Result<String, KeyFileError> {
+    let mode = fs::metadata(path)
+        .map_err(KeyFileError::io(path))?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::Exposed {
+            path: path.display().to_string(),
+            mode,
+        });
+    }
+    fs::read_to_string(path).map_err(KeyFileError::io(path))
+}
+
+/// Writes a file that only its owner may read (0600): whole or not at all, even when the power
+/// goes.
+pub fn write_private(path: &Path, content: &str) -> Result<(), KeyFileError> {
+    let failed = || KeyFileError::io(path);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(failed())?;
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    // A leftover of a crash may have other permissions.
+    let _ = fs::remove_file(&fresh);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(failed())?;
+    file.write_all(content.as_bytes()).map_err(failed())?;
+    file.sync_all().map_err(failed())?;
+    fs::rename(&fresh, path).map_err(failed())?;
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed())
+}

@@ -1,0 +1,354 @@
+//! Wires one node: opens the databases, loads the environments, binds the addresses, serves.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wayleave_core::Environment;
+use wayleave_engine::{
+    Algorithm, Clock, Database, Engine, EngineSettings, OperatorToken, Randomness, Refusal, Store,
+    StoreError, StoreRuntime,
+};
+use wayleave_web::{Admin, Mount, SurfaceSettings, Surfaces, TrustedProxies};
+
+use crate::key_file::{self, KeyFileError};
+use crate::server::{Bound, Listener, Server, Service, callable};
+use crate::tls::{self, TlsError, TlsFiles};
+
+/// An address to serve.
+#[derive(Clone, Debug)]
+pub struct AddressSettings {
+    /// Host and port; port 0 is any free one.
+    pub address: SocketAddr,
+    /// Take another port when this one is busy.
+    pub or_free_port: bool,
+    /// The certificate, where TLS ends here.
+    pub tls: Option<TlsFiles>,
+}
+
+/// What one environment is.
+#[derive(Clone, Debug)]
+pub struct EnvironmentSettings {
+    /// Which one.
+    pub environment: Environment,
+    /// Where it answers; both may have the same address.
+    pub address: AddressSettings,
+    /// What tells it apart on a shared address.
+    pub mount: Mount,
+    /// The address under which partners know it; `None`: the one that is bound.
+    pub public_url: Option<String>,
+    /// Where its data lives.
+    pub database: Database,
+    /// The file with its master keys.
+    pub master_key: PathBuf,
+    /// What it shows.
+    pub surfaces: SurfaceSettings,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// Both environments.
+    pub environments: [EnvironmentSettings; 2],
+    /// The operator's address.
+    pub admin: AddressSettings,
+    /// The proxies whose word about clients counts.
+    pub trusted_proxies: TrustedProxies,
+    /// The algorithm of new signing keys.
+    pub algorithm: Algorithm,
+    /// Wrong secrets a minute before the token addresses answer 429; `None`: not counted.
+    pub wrong_secrets_per_minute: Option<u32>,
+    /// How many threads serve requests.
+    pub threads: usize,
+}
+
+/// Why a node does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// An address cannot be had.
+    #[error(
+        "cannot listen on {address}: {error}; choose another address, or end the program that has it"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A file with secrets cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A database cannot be opened.
+    #[error("{environment} ({database:?}): {error}")]
+    Store {
+        /// Whose it is.
+        environment: Environment,
+        /// Where it is.
+        database: Database,
+        /// What is wrong.
+        error: StoreError,
+    },
+    /// An environment cannot be loaded.
+    #[error("{environment}: {error}")]
+    Engine {
+        /// Which one.
+        environment: Environment,
+        /// What is wrong.
+        error: Refusal,
+    },
+    /// The system refused a thread or a runtime.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A node that is loaded and bound, and serves nothing yet.
+pub struct Node {
+    settings: NodeSettings,
+    engines: Vec<Arc<Engine>>,
+    /// The addresses of the environments, each with those that it serves.
+    bound: Vec<(Bound, Option<TlsFiles>, Vec<Environment>)>,
+    admin: Bound,
+    run: u32,
+}
+
+impl Node {
+    /// Binds the addresses and loads both environments. Nothing is answered before
+    /// [`Node::start`].
+    pub fn open(
+        settings: NodeSettings,
+        store_runtime: &StoreRuntime,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+    ) -> Result<Self, NodeError> {
+        let bound = bind_environments(&settings)?;
+        let admin = bind(&settings.admin, settings.threads)?;
+        let waiting = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut engines = Vec::new();
+        for environment in &settings.environments {
+            let url = public_url(environment, &bound);
+            let opening = open_engine(
+                &settings,
+                environment,
+                url,
+                store_runtime,
+                &clock,
+                &randomness,
+            );
+            engines.push(waiting.block_on(opening)?);
+        }
+        let mut run = [0; 4];
+        randomness.fill(&mut run);
+        Ok(Node {
+            settings,
+            engines,
+            bound,
+            admin,
+            run: u32::from_be_bytes(run),
+        })
+    }
+
+    /// The engine of an environment.
+    pub fn engine(&self, environment: Environment) -> &Arc<Engine> {
+        let place = self
+            .engines
+            .iter()
+            .position(|engine| engine.environment() == environment);
+        &self.engines[place.expect("both environments are opened")]
+    }
+
+    /// Where an environment can be called, as a URL without a slash at its end.
+    pub fn url(&self, environment: Environment) -> &str {
+        self.engine(environment).issuer()
+    }
+
+    /// Where the operator calls.
+    pub fn admin_url(&self) -> String {
+        url(self.admin.address, self.settings.admin.tls.is_some())
+    }
+
+    /// Serves the environments, the operator's address and what else is given.
+    pub fn start(self, token: OperatorToken, more: Vec<Listener>) -> Result<Running, NodeError> {
+        let Node {
+            settings,
+            engines,
+            bound,
+            admin,
+            run,
+        } = self;
+        let surfaces: Vec<(Environment, Mount, Arc<Surfaces>)> = settings
+            .environments
+            .iter()
+            .zip(&engines)
+            .map(|(environment, engine)| {
+                let shown = SurfaceSettings {
+                    prefix: environment.mount.prefix.clone(),
+                    trusted_proxies: settings.trusted_proxies.clone(),
+                    ..environment.surfaces.clone()
+                };
+                let surfaces = Arc::new(Surfaces::new(engine.clone(), shown));
+                (environment.environment, environment.mount.clone(), surfaces)
+            })
+            .collect();
+        let mut listeners = more;
+        for (bound, tls, served) in bound {
+            let choices = surfaces
+                .iter()
+                .filter(|(environment, ..)| served.contains(environment));
+            let choices = choices.map(|(_, mount, surfaces)| (mount.clone(), surfaces.clone()));
+            listeners.push(Listener {
+                bound,
+                tls: load_tls(tls.as_ref())?,
+                service: Service::Environments(Arc::new(choices.collect())),
+            });
+        }
+        let desk = Admin::new(&engines, token, settings.trusted_proxies.clone());
+        listeners.push(Listener {
+            bound: admin,
+            tls: load_tls(settings.admin.tls.as_ref())?,
+            service: Service::Admin(Arc::new(desk)),
+        });
+        let server = Server::start(listeners, settings.threads, run)?;
+        Ok(Running { server, engines })
+    }
+}
+
+/// A node that serves.
+pub struct Running {
+    server: Server,
+    engines: Vec<Arc<Engine>>,
+}
+
+impl Running {
+    /// The engines, for tests that look behind the addresses.
+    pub fn engines(&self) -> &[Arc<Engine>] {
+        &self.engines
+    }
+
+    /// Ends it: requests in flight are answered first, ten seconds at most.
+    pub fn stop(self) {
+        self.server.stop();
+    }
+}
+
+fn bind(settings: &AddressSettings, threads: usize) -> Result<Bound, NodeError> {
+    let address = settings.address;
+    Bound::new(address, settings.or_free_port, threads)
+        .map_err(|error| NodeError::Bind { address, error })
+}
+
+/// Binds the addresses of the environments; one that both have is bound once.
+fn bind_environments(
+    settings: &NodeSettings,
+) -> Result<Vec<(Bound, Option<TlsFiles>, Vec<Environment>)>, NodeError> {
+    let [one, other] = &settings.environments;
+    if one.address.address == other.address.address
+        && one.address.address.port() != 0
+        && !one.address.or_free_port
+    {
+        let bound = bind(&one.address, settings.threads)?;
+        return Ok(vec![(
+            bound,
+            one.address.tls.clone(),
+            vec![one.environment, other.environment],
+        )]);
+    }
+    [one, other]
+        .into_iter()
+        .map(|environment| {
+            let bound = bind(&environment.address, settings.threads)?;
+            Ok((
+                bound,
+                environment.address.tls.clone(),
+                vec![environment.environment],
+            ))
+        })
+        .collect()
+}
+
+fn public_url(
+    settings: &EnvironmentSettings,
+    bound: &[(Bound, Option<TlsFiles>, Vec<Environment>)],
+) -> String {
+    if let Some(url) = &settings.public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let own = bound
+        .iter()
+        .find(|(_, _, served)| served.contains(&settings.environment));
+    let base = own
+        .map(|(bound, tls, _)| url(bound.address, tls.is_some()))
+        .unwrap_or_default();
+    base + &settings.mount.prefix
+}
+
+fn url(address: SocketAddr, tls: bool) -> String {
+    format!(
+        "{}://{}",
+        if tls { "https" } else { "http" },
+        callable(address)
+    )
+}
+
+fn load_tls(files: Option<&TlsFiles>) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
+    files.map(tls::load).transpose()
+}
+
+async fn open_engine(
+    settings: &NodeSettings,
+    environment: &EnvironmentSettings,
+    issuer: String,
+    store_runtime: &StoreRuntime,
+    clock: &Arc<dyn Clock>,
+    randomness: &Arc<dyn Randomness>,
+) -> Result<Arc<Engine>, NodeError> {
+    let name = environment.environment;
+    let store_failed = |error| NodeError::Store {
+        environment: name,
+        database: environment.database.clone(),
+        error,
+    };
+    let database_is_new = match &environment.database {
+        Database::Sqlite(path) => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            !path.exists()
+        }
+        Database::Postgres(_) => true,
+    };
+    let store = Store::open(store_runtime, &environment.database, name, clock.now())
+        .await
+        .map_err(store_failed)?;
+    // A master key is made only for a database that holds nothing yet.
+    let holds_nothing = database_is_new && is_empty(&store).await.map_err(store_failed)?;
+    let vault = key_file::open_vault(&environment.master_key, holds_nothing, &**randomness)?;
+    let engine_settings = EngineSettings {
+        environment: name,
+        issuer,
+        algorithm: settings.algorithm,
+        wrong_secrets_per_minute: settings.wrong_secrets_per_minute,
+    };
+    Engine::open(
+        engine_settings,
+        store,
+        vault,
+        clock.clone(),
+        randomness.clone(),
+    )
+    .await
+    .map_err(|error| NodeError::Engine {
+        environment: name,
+        error,
+    })
+}
+
+async fn is_empty(store: &Store) -> Result<bool, StoreError> {
+    store
+        .read(|reader| Box::pin(async move { Ok(reader.signing_keys().await?.is_empty()) }))
+        .await
+}

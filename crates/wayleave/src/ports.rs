@@ -1,0 +1,42 @@
+//! Where the clock and the randomness of the operating system enter (law 8). Nowhere else.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wayleave_core::Timestamp;
+use wayleave_engine::{Clock, Randomness};
+
+/// The clock of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where the clock enters"
+        )]
+        let now = SystemTime::now();
+        let micros = match now.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            // A clock before 1970 is wrong; every token is then expired and no signature fresh.
+            Err(_) => 0,
+        };
+        Timestamp::from_micros(micros)
+    }
+}
+
+/// The random bytes of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn fill(&self, bytes: &mut [u8]) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where randomness enters"
+        )]
+        let filled = aws_lc_rs::rand::fill(bytes);
+        // Without randomness no secret can be made; going on would make guessable ones.
+        filled.expect("the operating system gives random bytes");
+    }
+}

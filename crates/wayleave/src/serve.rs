@@ -1,0 +1,64 @@
+//! `wayleave serve`: a node from a configuration file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wayleave_core::Environment;
+use wayleave_engine::{OperatorToken, StoreRuntime};
+
+use crate::config::Config;
+use crate::key_file;
+use crate::node::Node;
+use crate::ports::{SystemClock, SystemRandomness};
+
+/// Serves until the process is told to end.
+pub(crate) fn serve(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::read(config)?;
+    let settings = config.settings()?;
+    let token_file = config.operator_token_file();
+    let token = key_file::read_private(&token_file)?;
+    let token = token.trim();
+    if token.len() < 32 {
+        let place = token_file.display();
+        return Err(format!(
+            "{place}: an operator token has at least 32 characters; wayleave token makes one"
+        )
+        .into());
+    }
+    let store_runtime = StoreRuntime::start()?;
+    let node = Node::open(
+        settings,
+        &store_runtime,
+        Arc::new(SystemClock),
+        Arc::new(SystemRandomness),
+    )?;
+    for environment in Environment::ALL {
+        let credentials = node.engine(environment).credential_count();
+        tracing::info!(%environment, url = node.url(environment), credentials, "serving");
+    }
+    tracing::info!(url = node.admin_url(), "serving the admin address");
+    let running = node.start(OperatorToken::new(token), Vec::new())?;
+    wait_for_end()?;
+    tracing::info!("ending: requests in flight are answered first");
+    running.stop();
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub(crate) fn wait_for_end() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
+}
