@@ -42,8 +42,7 @@ pub struct EngineSettings {
 
 /// Everything that one environment knows and does.
 pub struct Engine {
-    settings: EngineSettings,
-    pub(crate) algorithm: Algorithm,
+    pub(crate) settings: EngineSettings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) store: Store,
@@ -80,7 +79,6 @@ impl Engine {
         randomness: Arc<dyn Randomness>,
     ) -> Result<Arc<Self>, Refusal> {
         let engine = Arc::new(Engine {
-            algorithm: settings.algorithm,
             failures: Failures::new(settings.wrong_secrets_per_minute),
             settings,
             feed: Mutex::new(FeedPlace {

@@ -140,7 +140,7 @@ impl Engine {
     pub async fn tend_signing_keys(&self) -> Result<(), Refusal> {
         loop {
             let stored = self.read_signing_keys().await?;
-            let made = match next_step(&stored, self.algorithm, self.now()) {
+            let made = match next_step(&stored, self.settings.algorithm, self.now()) {
                 Step::Nothing => {
                     self.signing_keys
                         .store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
@@ -180,11 +180,11 @@ impl Engine {
         signs_from_at: Timestamp,
     ) -> Result<(), Refusal> {
         let now = self.now();
-        let private = jwt::generate(self.algorithm).map_err(unusable)?;
-        let kid = jwt::kid_for(private.as_bytes(), self.algorithm).map_err(unusable)?;
+        let private = jwt::generate(self.settings.algorithm).map_err(unusable)?;
+        let kid = jwt::kid_for(private.as_bytes(), self.settings.algorithm).map_err(unusable)?;
         let key = wayleave_store::SigningKey {
             generation,
-            algorithm: self.algorithm.as_str().to_owned(),
+            algorithm: self.settings.algorithm.as_str().to_owned(),
             master_key_id: self.vault.newest_key_id().to_owned(),
             sealed: self
                 .vault

@@ -18,6 +18,7 @@ use wayleave_protocol::json as strict_json;
 use wayleave_protocol::secret::SecretText;
 
 use crate::answer::{self, Answer};
+use crate::caught::caught;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::request::{read_body, single};
@@ -60,7 +61,8 @@ impl Admin {
         request_id: &str,
     ) -> Answer {
         let (parts, body) = request.into_parts();
-        match self.serve(&parts, body, connection).await {
+        let served = caught(self.serve(&parts, body, connection)).await;
+        match served.unwrap_or(Err(Fault::Internal)) {
             Ok(answer) => answer,
             Err(fault) => Dialect::Problem.render(&fault, None, request_id),
         }

@@ -73,11 +73,11 @@ fn bad(why: &str) -> Fault {
     Fault::BadRequest(why.to_owned())
 }
 
-fn pair<'h>(
-    headers: &'h HeaderMap,
+fn pair(
+    headers: &HeaderMap,
     method: HeaderName,
     uri: HeaderName,
-) -> Result<Option<(&'h str, &'h str)>, Fault> {
+) -> Result<Option<(&str, &str)>, Fault> {
     match (text(headers, method)?, text(headers, uri)?) {
         (Some(method), Some(uri)) => Ok(Some((method, uri))),
         (None, None) => Ok(None),

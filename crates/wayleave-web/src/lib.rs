@@ -7,6 +7,7 @@
 
 mod admin;
 mod answer;
+mod caught;
 mod dialect;
 mod discovery;
 mod evidence;
@@ -20,6 +21,7 @@ mod transport;
 
 pub use admin::Admin;
 pub use answer::{Answer, UpstreamFault, upstream_fault};
+pub use caught::{Panicked, caught};
 pub use dialect::Dialect;
 pub use fault::Fault;
 pub use request::RequestBody;

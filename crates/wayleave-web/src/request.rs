@@ -53,10 +53,10 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
 }
 
 /// The one value of a header. Errors: it came more than once (400).
-pub(crate) fn single<'h>(
-    headers: &'h HeaderMap,
+pub(crate) fn single(
+    headers: &HeaderMap,
     name: header::HeaderName,
-) -> Result<Option<&'h [u8]>, Fault> {
+) -> Result<Option<&[u8]>, Fault> {
     let mut values = headers.get_all(&name).iter();
     let first = values.next();
     if values.next().is_some() {

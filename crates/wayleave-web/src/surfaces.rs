@@ -10,6 +10,7 @@ use wayleave_core::{Admission, NotAdmitted};
 use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
 
 use crate::answer::Answer;
+use crate::caught::caught;
 use crate::dialect::{Dialect, content, oauth, token};
 use crate::fault::Fault;
 use crate::request::{RequestBody, media_type, read_body};
@@ -145,7 +146,8 @@ impl Surfaces {
         request_id: &str,
     ) -> Handled {
         let (parts, body) = request.into_parts();
-        match self.serve(&parts, body, connection).await {
+        let served = caught(self.serve(&parts, body, connection)).await;
+        match served.unwrap_or(Err(Fault::Internal)) {
             Ok(Served::Answer(answer)) => Handled::Answer(answer),
             Ok(Served::Passes(pass)) => {
                 let proxies = &self.settings.trusted_proxies;
@@ -288,6 +290,7 @@ impl Surfaces {
         let target = Target::read(environment, &self.settings.prefix, path_and_query, host)
             .map_err(|_| Fault::NotAdmitted(NotAdmitted::Audience))?;
         let place = self.locate(host, target.path);
+        check_path(&place, target.path)?;
         let signed = signed_paths(&place, target);
         let evidence = evidence::collect(
             described.method,

@@ -164,8 +164,7 @@ fn start(
     settings: &DemoSettings,
     store_runtime: &StoreRuntime,
 ) -> Result<(Running, DemoFile, String), Box<dyn std::error::Error>> {
-    std::fs::create_dir_all(&settings.data)
-        .map_err(|error| format!("{}: {error}", settings.data.display()))?;
+    key_file::create_private_folder(&settings.data)?;
     // Whoever waits for the file must not find the one of an earlier run.
     match std::fs::remove_file(DemoFile::path(&settings.data)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use wayleave_engine::{MasterKeyError, Randomness, Vault};
@@ -96,7 +96,7 @@ pub fn write_private(path: &Path, content: &str) -> Result<(), KeyFileError> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed())?;
+    create_private_folder(folder)?;
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
     // A leftover of a crash may have other permissions.
@@ -113,4 +113,15 @@ pub fn write_private(path: &Path, content: &str) -> Result<(), KeyFileError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(failed())
+}
+
+/// Makes a folder, and those above it, that only its owner may enter (0700). One that is there
+/// already stays as it is.
+pub fn create_private_folder(path: &Path) -> Result<(), KeyFileError> {
+    let mut builder = fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(KeyFileError::io(path))
 }

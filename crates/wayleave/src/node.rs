@@ -104,12 +104,18 @@ pub enum NodeError {
     System(#[from] std::io::Error),
 }
 
+/// An address of environments: bound, with its certificate and those that it serves.
+struct BoundAddress {
+    bound: Bound,
+    tls: Option<TlsFiles>,
+    served: Vec<Environment>,
+}
+
 /// A node that is loaded and bound, and serves nothing yet.
 pub struct Node {
     settings: NodeSettings,
     engines: Vec<Arc<Engine>>,
-    /// The addresses of the environments, each with those that it serves.
-    bound: Vec<(Bound, Option<TlsFiles>, Vec<Environment>)>,
+    bound: Vec<BoundAddress>,
     admin: Bound,
     run: u32,
 }
@@ -166,6 +172,15 @@ impl Node {
         self.engine(environment).issuer()
     }
 
+    /// The address that was bound for an environment.
+    pub fn address(&self, environment: Environment) -> SocketAddr {
+        let own = self
+            .bound
+            .iter()
+            .find(|address| address.served.contains(&environment));
+        own.expect("both environments are bound").bound.address
+    }
+
     /// Where the operator calls.
     pub fn admin_url(&self) -> String {
         url(self.admin.address, self.settings.admin.tls.is_some())
@@ -195,7 +210,7 @@ impl Node {
             })
             .collect();
         let mut listeners = more;
-        for (bound, tls, served) in bound {
+        for BoundAddress { bound, tls, served } in bound {
             let choices = surfaces
                 .iter()
                 .filter(|(environment, ..)| served.contains(environment));
@@ -242,46 +257,43 @@ fn bind(settings: &AddressSettings, threads: usize) -> Result<Bound, NodeError> 
 }
 
 /// Binds the addresses of the environments; one that both have is bound once.
-fn bind_environments(
-    settings: &NodeSettings,
-) -> Result<Vec<(Bound, Option<TlsFiles>, Vec<Environment>)>, NodeError> {
+fn bind_environments(settings: &NodeSettings) -> Result<Vec<BoundAddress>, NodeError> {
     let [one, other] = &settings.environments;
     if one.address.address == other.address.address
         && one.address.address.port() != 0
         && !one.address.or_free_port
     {
         let bound = bind(&one.address, settings.threads)?;
-        return Ok(vec![(
+        let served = vec![one.environment, other.environment];
+        return Ok(vec![BoundAddress {
             bound,
-            one.address.tls.clone(),
-            vec![one.environment, other.environment],
-        )]);
+            tls: one.address.tls.clone(),
+            served,
+        }]);
     }
     [one, other]
         .into_iter()
         .map(|environment| {
             let bound = bind(&environment.address, settings.threads)?;
-            Ok((
+            let served = vec![environment.environment];
+            Ok(BoundAddress {
                 bound,
-                environment.address.tls.clone(),
-                vec![environment.environment],
-            ))
+                tls: environment.address.tls.clone(),
+                served,
+            })
         })
         .collect()
 }
 
-fn public_url(
-    settings: &EnvironmentSettings,
-    bound: &[(Bound, Option<TlsFiles>, Vec<Environment>)],
-) -> String {
+fn public_url(settings: &EnvironmentSettings, bound: &[BoundAddress]) -> String {
     if let Some(url) = &settings.public_url {
         return url.trim_end_matches('/').to_owned();
     }
     let own = bound
         .iter()
-        .find(|(_, _, served)| served.contains(&settings.environment));
+        .find(|address| address.served.contains(&settings.environment));
     let base = own
-        .map(|(bound, tls, _)| url(bound.address, tls.is_some()))
+        .map(|own| url(own.bound.address, own.tls.is_some()))
         .unwrap_or_default();
     base + &settings.mount.prefix
 }
@@ -315,7 +327,7 @@ async fn open_engine(
     let database_is_new = match &environment.database {
         Database::Sqlite(path) => {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
+                key_file::create_private_folder(folder)?;
             }
             !path.exists()
         }

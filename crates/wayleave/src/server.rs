@@ -2,15 +2,12 @@
 //! every address (`SO_REUSEPORT`), so that a connection stays on one core.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use wayleave_proxy::{Inbound, Proxy, ProxyError};
 use wayleave_web::{
     Admin, Connection, Dialect, Fault, Forward, Handled, Mount, RequestBody, Surfaces,
-    UpstreamFault, select_environment, upstream_fault,
+    UpstreamFault, caught, select_environment, upstream_fault,
 };
 
 use crate::malformed::{Answering, Marked, WithRefusals};
@@ -316,7 +313,7 @@ where
     }
 }
 
-/// Answers one request. A panic is answered with 500 and ends nothing else.
+/// Answers one request.
 async fn answer(
     request: Request<Incoming>,
     connection: &Connection,
@@ -325,20 +322,7 @@ async fn answer(
     answering: &Answering,
 ) -> Result<Response<Marked<ResponseBody>>, Infallible> {
     let request_id = connection.next_request_id();
-    let mut response = {
-        let mut serving = pin!(dispatch(request, connection, service, proxy, &request_id));
-        poll_fn(
-            |cx| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
-                Ok(polled) => polled,
-                Err(_) => {
-                    tracing::error!(request_id, "a request panicked");
-                    let answer = Dialect::Problem.render(&Fault::Internal, None, &request_id);
-                    Poll::Ready(answer.map(Either::Left))
-                }
-            },
-        )
-        .await
-    };
+    let mut response = dispatch(request, connection, service, proxy, &request_id).await;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -408,7 +392,13 @@ async fn forward_to_upstream(
         scheme,
         request_id,
     };
-    match proxy.forward(&admitted, address, request, &inbound).await {
+    let forwarded = caught(proxy.forward(&admitted, address, request, &inbound)).await;
+    let Ok(forwarded) = forwarded else {
+        return dialect
+            .render(&Fault::Internal, None, request_id)
+            .map(Either::Left);
+    };
+    match forwarded {
         Ok(answer) => answer.map(Either::Right),
         Err(error) => {
             tracing::warn!(request_id, upstream = upstream.authority(), %error, "no answer from the API behind");

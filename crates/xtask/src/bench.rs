@@ -167,6 +167,7 @@ fn publish(options: &Options, places: &Places, wrk: &Wrk, visits: &Visits) -> Re
         report::plain_table(&report),
         report::plain_details(visits)
     );
+    println!("{}", report::others(visits));
     for name in report.missed() {
         println!("missed: {name}");
     }

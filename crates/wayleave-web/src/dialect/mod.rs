@@ -181,6 +181,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_fault_has_json_and_its_status_in_every_dialect() {
+        let faults = || {
+            [
+                Fault::BadRequest("why".to_owned()),
+                Fault::Insecure,
+                Fault::NotFound,
+                Fault::Method { allow: "GET" },
+                Fault::TooSlow,
+                Fault::TooLarge { limit_bytes: 1 },
+                Fault::TooMany { retry_after_s: 1 },
+                Fault::Internal,
+                Fault::Unavailable,
+                Fault::BadGateway,
+                Fault::GatewayTimeout,
+            ]
+        };
+        let dialects = [
+            (Dialect::OAuth, "error"),
+            (Dialect::Platform, "message"),
+            (Dialect::Token, "message"),
+            (Dialect::Content, "Message"),
+            (Dialect::Problem, "message"),
+        ];
+        for (dialect, member) in dialects {
+            for fault in faults() {
+                let answer = dialect.render(&fault, None, "req_1");
+                assert_eq!(answer.status(), fault.status());
+                let body = body_of(answer);
+                assert!(body[member].is_string(), "{dialect:?} {fault:?}: {body}");
+            }
+        }
+    }
+
+    fn body_of(answer: Answer) -> Value {
+        use http_body_util::BodyExt;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let body = runtime
+            .block_on(answer.into_body().collect())
+            .expect("a body")
+            .to_bytes();
+        serde_json::from_slice(&body).expect("json")
+    }
+
+    #[test]
     fn the_longest_prefix_names_the_dialect() {
         for (path, dialect) in [
             ("/api/Property/x", Dialect::Content),

@@ -238,6 +238,16 @@ fn details(visits: &Visits) -> Vec<[String; 6]> {
         .collect()
 }
 
+/// What else the machine did: the first thing to look at when figures surprise.
+pub(super) fn others(visits: &Visits) -> String {
+    let shares = visits.values().flatten().map(|visit| visit.others * 100.0);
+    let shares = shown(Spread::of(shares), 1);
+    format!(
+        "During the visits, programs that were neither server nor client used {shares} % of the\n\
+         machine (median and quartiles)."
+    )
+}
+
 fn shown(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or_else(
         || "–".to_owned(),
@@ -281,7 +291,6 @@ pub(super) fn markdown(
     } = options;
     let table = markdown_table(HEADINGS, &report.rows.iter().map(cells).collect::<Vec<_>>());
     let details = markdown_table(DETAIL_HEADINGS, &details(visits));
-    let others = Spread::of(visits.values().flatten().map(|visit| visit.others * 100.0));
     let causes = missed_text(report);
     let targets: String = visits
         .keys()
@@ -331,8 +340,7 @@ processor time is the user and system time of its processes; for `es256` one req
 
 {versions}.
 
-During the visits, programs that were neither server nor client used {others} % of the machine
-(median and quartiles).
+{others}
 
 ## Once more
 
@@ -353,7 +361,7 @@ else wanted a core.
 ",
         machine = report.machine,
         versions = versions.join(", "),
-        others = shown(others, 1),
+        others = others(visits),
     )
 }
 

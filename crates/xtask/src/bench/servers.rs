@@ -27,7 +27,10 @@ pub(super) struct Places {
 impl Places {
     /// Found from where cargo says this package lies.
     pub(super) fn find() -> Result<Places, String> {
-        let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        // As cargo says now, not as it said when this was built, perhaps in another folder.
+        let package =
+            env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let package = PathBuf::from(package);
         let root = package
             .join("../..")
             .canonicalize()

@@ -1,0 +1,42 @@
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// A request whose handling panicked; the panic is in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Panicked;
+
+/// Runs a future and turns a panic of it into an error, so that one request is answered with 500
+/// and nothing else ends.
+pub async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        },
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(caught(future))
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error_and_a_value_stays_one() {
+        assert_eq!(run(async { 7 }), Ok(7));
+        let broken: [u8; 0] = [];
+        let place = broken.len() + 3;
+        assert_eq!(run(async { broken[place] }), Err(Panicked));
+    }
+}

@@ -1,0 +1,463 @@
+//! A node in the test's own process, with a clock that the test holds; and the real binary.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wayleave::config::default_master_key;
+use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
+use wayleave::ports::SystemRandomness;
+use wayleave::server::{Bound, Listener, Service};
+use wayleave_core::{Admission, Audience, AudienceSet, Environment, Scheme, SchemeSet};
+use wayleave_engine::{Algorithm, Database, Engine, OperatorToken, StoreRuntime};
+use wayleave_testkit::{
+    Address, Answer, DatabaseKind, FrozenClock, Signer, TestDatabases, TestFolder,
+};
+use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
+
+/// Tue, 16 Mar 2027 10:20:30 GMT: the clock of the signing vectors.
+pub(crate) const NOW_S: i64 = 1_805_192_430;
+const OPERATOR: &str = "operator-token-of-the-tests-0123456789";
+
+/// Runs each test on both databases.
+macro_rules! on_both_databases {
+    ($($(#[$attribute:meta])* fn $name:ident($node:ident: TestNode) $body:block)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                fn check($node: TestNode) $body
+
+                $(#[$attribute])*
+                #[test]
+                fn on_sqlite() {
+                    check(TestNode::start(wayleave_testkit::DatabaseKind::Sqlite));
+                }
+
+                $(#[$attribute])*
+                #[test]
+                fn on_postgres() {
+                    if wayleave_testkit::DatabaseKind::Postgres.is_available() {
+                        check(TestNode::start(wayleave_testkit::DatabaseKind::Postgres));
+                    }
+                }
+            }
+        )*
+    };
+}
+pub(crate) use on_both_databases;
+
+/// A node with both environments, a sample API behind, and an operator.
+pub(crate) struct TestNode {
+    pub(crate) clock: Arc<FrozenClock>,
+    pub(crate) live: Address,
+    pub(crate) test: Address,
+    pub(crate) admin: Address,
+    pub(crate) live_url: String,
+    pub(crate) test_url: String,
+    running: Option<Running>,
+    _databases: TestDatabases,
+    pub(crate) folder: TestFolder,
+    settings: NodeSettings,
+    store_runtime: StoreRuntime,
+}
+
+/// A partner's keys, as the admin address gave them.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    pub(crate) credential: String,
+    pub(crate) partner: String,
+    pub(crate) public_id: String,
+    pub(crate) secret: String,
+}
+
+impl Keys {
+    pub(crate) fn signer(&self) -> Signer {
+        Signer::new(&self.public_id, &self.secret)
+    }
+}
+
+impl TestNode {
+    pub(crate) fn start(kind: DatabaseKind) -> Self {
+        TestNode::start_with(kind, |_| {})
+    }
+
+    /// Starts one with other settings than usual.
+    pub(crate) fn start_with(kind: DatabaseKind, change: impl FnOnce(&mut NodeSettings)) -> Self {
+        let folder = TestFolder::new();
+        let databases = TestDatabases::new(kind, &folder);
+        let clock = Arc::new(FrozenClock::at(NOW_S));
+        let mut settings = usual_settings(&folder, &databases);
+        change(&mut settings);
+        let mut node = TestNode {
+            clock,
+            live: Address::of("http://127.0.0.1:1"),
+            test: Address::of("http://127.0.0.1:1"),
+            admin: Address::of("http://127.0.0.1:1"),
+            live_url: String::new(),
+            test_url: String::new(),
+            running: None,
+            _databases: databases,
+            folder,
+            settings,
+            store_runtime: StoreRuntime::start().expect("a runtime"),
+        };
+        node.run();
+        node
+    }
+
+    fn run(&mut self) {
+        let bound = Bound::new(free_address(), true, 1).expect("an address");
+        let upstream: Upstream = format!("http://{}", bound.address)
+            .parse()
+            .expect("an upstream");
+        let mut settings = self.settings.clone();
+        for environment in &mut settings.environments {
+            let surfaces = &mut environment.surfaces;
+            // A route to port 1 is one at whose end a test wants to find nobody.
+            let routes = surfaces.routes.iter_mut().map(|route| &mut route.upstream);
+            let content = surfaces
+                .content
+                .iter_mut()
+                .map(|content| &mut content.upstream);
+            for place in routes
+                .chain(content)
+                .filter(|place| !place.authority().ends_with(":1"))
+            {
+                *place = upstream.clone();
+            }
+        }
+        let node = Node::open(
+            settings,
+            &self.store_runtime,
+            self.clock.clone(),
+            Arc::new(SystemRandomness),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        self.live_url = node.url(Environment::Live).to_owned();
+        self.test_url = node.url(Environment::Test).to_owned();
+        self.live = Address::at(node.address(Environment::Live));
+        self.test = Address::at(node.address(Environment::Test));
+        self.admin = Address::of(&node.admin_url());
+        let sample = Listener {
+            bound,
+            tls: None,
+            service: Service::SampleApi,
+        };
+        let started = node.start(OperatorToken::new(OPERATOR), vec![sample]);
+        self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    /// Ends the node and starts it again on the same data.
+    pub(crate) fn restart(&mut self) {
+        self.halt();
+        self.run();
+    }
+
+    /// Ends the node and lets go of its data.
+    pub(crate) fn halt(&mut self) {
+        self.running.take().expect("a running node").stop();
+        self.store_runtime = StoreRuntime::start().expect("a runtime");
+    }
+
+    pub(crate) fn settings(&self) -> &NodeSettings {
+        &self.settings
+    }
+
+    /// The address of an environment.
+    pub(crate) fn address(&self, environment: Environment) -> Address {
+        match environment {
+            Environment::Live => self.live,
+            Environment::Test => self.test,
+        }
+    }
+
+    /// What an environment knows.
+    pub(crate) fn engine(&self, environment: Environment) -> &Engine {
+        let engines = self.running.as_ref().expect("a running node").engines();
+        engines
+            .iter()
+            .find(|engine| engine.environment() == environment)
+            .expect("both are there")
+    }
+
+    /// Calls the admin address as the operator.
+    pub(crate) fn operate(&self, method: &str, target: &str, body: Option<Value>) -> Answer {
+        let call = self.admin.call(method, target).bearer(OPERATOR);
+        match body {
+            Some(body) => call.json(&body).send(),
+            None => call.send(),
+        }
+    }
+
+    /// A new partner's id.
+    pub(crate) fn partner(&self, environment: Environment) -> String {
+        let target = format!("/{environment}/v1/partners");
+        id(&self
+            .operate("POST", &target, Some(json!({ "name": "Harbour Signs" })))
+            .expect(201))
+    }
+
+    /// New keys of a new partner.
+    pub(crate) fn keys(&self, environment: Environment, audience: Audience) -> Keys {
+        let partner = self.partner(environment);
+        self.keys_of(
+            environment,
+            &partner,
+            json!({ "audience": audience.as_str() }),
+        )
+    }
+
+    /// New keys of a partner; `more`: further members of the request.
+    pub(crate) fn keys_of(&self, environment: Environment, partner: &str, mut more: Value) -> Keys {
+        let target = format!("/{environment}/v1/integrations");
+        let body = json!({ "partner": partner, "name": "Till" });
+        let integration = id(&self.operate("POST", &target, Some(body)).expect(201));
+        more["integration"] = json!(integration);
+        let target = format!("/{environment}/v1/credentials");
+        let made = self.operate("POST", &target, Some(more)).expect(201).json();
+        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+        Keys {
+            credential: text("id"),
+            partner: partner.to_owned(),
+            public_id: text("public_id"),
+            secret: text("secret"),
+        }
+    }
+
+    /// A token for api key and secret.
+    pub(crate) fn token(&self, environment: Environment, keys: &Keys) -> String {
+        let answer = self
+            .address(environment)
+            .get("/token")
+            .basic(&keys.public_id, &keys.secret);
+        answer.send().expect(200).json()["token"]
+            .as_str()
+            .expect("a token")
+            .to_owned()
+    }
+
+    /// A token for client id and secret.
+    pub(crate) fn oauth_token(&self, environment: Environment, keys: &Keys) -> String {
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", keys.public_id.as_str()),
+            ("client_secret", keys.secret.as_str()),
+        ];
+        let answer = self
+            .address(environment)
+            .post("/oauth/token")
+            .form(&fields)
+            .send();
+        answer.expect(200).json()["access_token"]
+            .as_str()
+            .expect("a token")
+            .to_owned()
+    }
+}
+
+fn id(answer: &Answer) -> String {
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+pub(crate) fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// An address that is free at this moment, for settings that have to name a port.
+pub(crate) fn free_port() -> SocketAddr {
+    Bound::new(free_address(), true, 1)
+        .expect("an address")
+        .address
+}
+
+/// Everything on, at free ports of this machine; wrong secrets are counted.
+fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSettings {
+    let environment = |environment: Environment, database: &Database| EnvironmentSettings {
+        environment,
+        address: free(),
+        mount: Mount::default(),
+        public_url: None,
+        database: database.clone(),
+        master_key: folder.path().join(default_master_key(environment)),
+        surfaces: usual_surfaces(),
+    };
+    NodeSettings {
+        environments: [
+            environment(Environment::Live, &databases.live),
+            environment(Environment::Test, &databases.test),
+        ],
+        admin: free(),
+        trusted_proxies: TrustedProxies::default(),
+        algorithm: Algorithm::Es256,
+        wrong_secrets_per_minute: Some(10),
+        threads: 2,
+    }
+}
+
+fn free() -> AddressSettings {
+    AddressSettings {
+        address: free_address(),
+        or_free_port: false,
+        tls: None,
+    }
+}
+
+/// A route to the sample API.
+pub(crate) fn route(path: &str, audiences: &[Audience], scopes: &str) -> Route {
+    Route {
+        host: None,
+        path: path.to_owned(),
+        admission: Admission {
+            audiences: AudienceSet::of(audiences),
+            schemes: SchemeSet::of(&Scheme::ALL),
+            scopes: scopes.parse().expect("scopes"),
+        },
+        upstream: "http://127.0.0.1:2".parse().expect("an upstream"),
+    }
+}
+
+fn usual_surfaces() -> SurfaceSettings {
+    let mount = || Some(Mount::default());
+    let everybody = [Audience::Platform, Audience::Routes, Audience::Management];
+    SurfaceSettings {
+        prefix: String::new(),
+        trusted_proxies: TrustedProxies::default(),
+        oauth: mount(),
+        platform: mount(),
+        token: mount(),
+        content: Some(ContentSurface {
+            mount: Mount::default(),
+            upstream: "http://127.0.0.1:2".parse().expect("an upstream"),
+        }),
+        forward_auth: mount(),
+        routes: vec![
+            route("/hello", &everybody, ""),
+            route("/jobs", &[Audience::Routes], "jobs:read"),
+            Route {
+                upstream: "http://127.0.0.1:1".parse().expect("an upstream"),
+                ..route("/nobody", &everybody, "")
+            },
+        ],
+    }
+}
+
+/// The real binary as a demonstration.
+pub(crate) struct DemoProcess {
+    child: Child,
+    pub(crate) folder: TestFolder,
+    _databases: TestDatabases,
+    pub(crate) file: Value,
+    arguments: Vec<String>,
+}
+
+impl DemoProcess {
+    /// Starts it on free ports and waits for `demo.json`.
+    pub(crate) fn start(kind: DatabaseKind) -> Self {
+        let folder = TestFolder::new();
+        let databases = TestDatabases::new(kind, &folder);
+        let mut arguments: Vec<String> = Vec::new();
+        if let (Database::Postgres(live), Database::Postgres(test)) =
+            (&databases.live, &databases.test)
+        {
+            arguments.extend([
+                "--live-database".into(),
+                live.clone(),
+                "--test-database".into(),
+                test.clone(),
+            ]);
+        }
+        let (child, file) = start_demo(&folder, &arguments);
+        DemoProcess {
+            child,
+            folder,
+            _databases: databases,
+            file,
+            arguments,
+        }
+    }
+
+    /// Kills it and starts it again on the same folder.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // What an earlier run left is removed at the start, whatever it is.
+        std::fs::write(self.json_path(), "of an earlier run").expect("written");
+        (self.child, self.file) = start_demo(&self.folder, &self.arguments);
+    }
+
+    pub(crate) fn json_path(&self) -> PathBuf {
+        self.folder.path().join("demo.json")
+    }
+
+    pub(crate) fn address(&self, environment: Environment) -> Address {
+        Address::of(
+            self.file[environment.as_str()]["url"]
+                .as_str()
+                .expect("a url"),
+        )
+    }
+
+    /// Asks it to end and returns what it printed.
+    pub(crate) fn end(mut self) -> String {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        let status = self.child.wait().expect("its end");
+        assert!(status.success(), "{status}");
+        let mut printed = String::new();
+        self.child
+            .stdout
+            .take()
+            .expect("its output")
+            .read_to_string(&mut printed)
+            .expect("text");
+        printed
+    }
+}
+
+fn start_demo(folder: &TestFolder, more: &[String]) -> (Child, Value) {
+    let any = "127.0.0.1:0";
+    let mut child = binary()
+        .args([
+            "demo", "--live", any, "--test", any, "--admin", any, "--data",
+        ])
+        .arg(folder.path())
+        .args(more)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let path = folder.path().join("demo.json");
+    for _ in 0..600 {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if let Ok(file) = serde_json::from_str(&text) {
+            return (child, file);
+        }
+        assert!(
+            child.try_wait().expect("its state").is_none(),
+            "the demonstration ended early"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("no demo.json after half a minute");
+}
+
+impl Drop for DemoProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary under test.
+pub(crate) fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_wayleave"))
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}

@@ -1,0 +1,27 @@
+//! The end-to-end tests: through the public addresses, on both databases. Modules are named after
+//! the addresses that they call.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may be blunt"
+)]
+
+mod harness;
+
+mod admin;
+mod auth_check;
+mod bad_input;
+mod command_line;
+mod content;
+mod demo;
+mod environments;
+mod explanation;
+mod laws;
+mod oauth_token;
+mod real_clients;
+mod routes;
+mod storage;
+mod token;
+mod transport;
+mod well_known;

@@ -1,0 +1,86 @@
+//! Clients that others wrote, unchanged, against the real binary on both databases; and the
+//! seeds' own calls.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use wayleave_testkit::DatabaseKind;
+
+use crate::harness::{DemoProcess, root};
+
+const PYTHON: &str = "WAYLEAVE_TEST_PYTHON";
+const NODE: &str = "WAYLEAVE_TEST_NODE_DIR";
+
+fn clients() -> PathBuf {
+    root().join("crates/wayleave/tests/clients")
+}
+
+fn is_there(variable: &str) -> bool {
+    let there = std::env::var_os(variable).is_some();
+    if !there {
+        eprintln!("left out: {variable} is not set; cargo xtask test sets it");
+    }
+    there
+}
+
+fn run(mut command: Command, kind: DatabaseKind) {
+    if !kind.is_available() {
+        return;
+    }
+    let demo = DemoProcess::start(kind);
+    let done = command.arg(demo.json_path()).output().expect("the client");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(done.status.success(), "{said}");
+    assert!(
+        said.lines().filter(|line| line.starts_with("ok")).count() > 10,
+        "{said}"
+    );
+}
+
+fn python(script: &str, kind: DatabaseKind) {
+    if is_there(PYTHON) {
+        let mut command = Command::new(std::env::var_os(PYTHON).expect("the variable"));
+        command.arg("-B").arg(clients().join("python").join(script));
+        run(command, kind);
+    }
+}
+
+fn node(script: &str, kind: DatabaseKind) {
+    if is_there(NODE) {
+        let mut command = Command::new("node");
+        command.arg(clients().join("node").join(script));
+        run(command, kind);
+    }
+}
+
+macro_rules! clients {
+    ($($name:ident: $runner:ident $script:literal;)*) => {
+        $(mod $name {
+            use super::*;
+
+            #[test]
+            fn on_sqlite() {
+                $runner($script, DatabaseKind::Sqlite);
+            }
+
+            #[test]
+            fn on_postgres() {
+                $runner($script, DatabaseKind::Postgres);
+            }
+        })*
+    };
+}
+
+clients! {
+    authlib: python "authlib_client.py";
+    requests_oauthlib: python "requests_oauthlib_client.py";
+    pyjwt: python "pyjwt_client.py";
+    an_independent_signer: python "signed_client.py";
+    the_seeds_own_calls: python "seed_calls.py";
+    openid_client: node "openid_client.mjs";
+    oauth4webapi: node "oauth4webapi_client.mjs";
+}
