@@ -62,7 +62,7 @@ impl Admin {
     ) -> Answer {
         let (parts, body) = request.into_parts();
         let served = caught(self.serve(&parts, body, connection)).await;
-        match served.unwrap_or(Err(Fault::Internal)) {
+        match served.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(answer) => answer,
             Err(fault) => Dialect::Problem.render(&fault, None, request_id),
         }
@@ -331,13 +331,11 @@ fn fault(refusal: Refusal) -> Fault {
         Refusal::NotFound { .. } => Fault::NotFound,
         Refusal::Taken { noun } => Fault::Taken(noun),
         Refusal::Store(StoreError::Conflict) => Fault::Taken("id"),
-        Refusal::Store(error) => {
-            tracing::error!(%error, "the store failed");
-            Fault::Unavailable
-        }
-        Refusal::MasterKey(_) | Refusal::SigningKey(_) => {
-            tracing::error!(error = %refusal, "a key could not be used");
-            Fault::Internal
-        }
+        Refusal::Store(error) => Fault::Unavailable {
+            cause: error.to_string(),
+        },
+        Refusal::MasterKey(_) | Refusal::SigningKey(_) => Fault::Internal {
+            cause: refusal.to_string(),
+        },
     }
 }

@@ -4,8 +4,6 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
-use crate::{Dialect, Fault};
-
 /// What a surface answers: short and whole.
 pub type Answer = Response<Full<Bytes>>;
 
@@ -36,27 +34,4 @@ pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
-}
-
-/// How the API behind failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UpstreamFault {
-    /// It could not be reached, or broke off before its answer (502).
-    Unreachable,
-    /// It did not answer in time (504).
-    TimedOut,
-}
-
-/// The answer when the API behind failed, in the dialect of the address.
-pub fn upstream_fault(
-    dialect: Dialect,
-    accept: Option<&str>,
-    fault: UpstreamFault,
-    request_id: &str,
-) -> Answer {
-    let fault = match fault {
-        UpstreamFault::Unreachable => Fault::BadGateway,
-        UpstreamFault::TimedOut => Fault::GatewayTimeout,
-    };
-    dialect.render(&fault, accept, request_id)
 }

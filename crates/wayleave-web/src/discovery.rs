@@ -8,6 +8,7 @@ use wayleave_engine::Engine;
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
+use crate::route::Mount;
 
 const ALLOW: &str = "GET, HEAD";
 /// Far shorter than the time for which the next key is published before it signs.
@@ -18,11 +19,11 @@ pub(crate) fn key_set(engine: &Engine, parts: &Parts) -> Result<Answer, Fault> {
     public(parts, "application/jwk-set+json", engine.key_set())
 }
 
-/// Where the token address and the key set are. `token_path`: `None` where the grant is off.
+/// Where the token address and the key set are. `oauth`: `None` where the grant is off.
 pub(crate) fn metadata(
     engine: &Engine,
     parts: &Parts,
-    token_path: Option<&str>,
+    oauth: Option<&Mount>,
 ) -> Result<Answer, Fault> {
     let issuer = engine.issuer();
     let mut body = json!({
@@ -30,8 +31,17 @@ pub(crate) fn metadata(
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "response_types_supported": [],
     });
-    if let Some(path) = token_path {
-        body["token_endpoint"] = json!(format!("{issuer}{path}"));
+    if let Some(mount) = oauth {
+        let base = match &mount.host {
+            None => issuer.to_owned(),
+            Some(host) => {
+                let scheme = issuer
+                    .split_once("://")
+                    .map_or("https", |(scheme, _)| scheme);
+                format!("{scheme}://{host}")
+            }
+        };
+        body["token_endpoint"] = json!(format!("{base}{}/oauth/token", mount.prefix));
         body["grant_types_supported"] = json!(["client_credentials"]);
         body["token_endpoint_auth_methods_supported"] =
             json!(["client_secret_basic", "client_secret_post"]);

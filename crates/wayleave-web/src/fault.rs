@@ -2,6 +2,8 @@ use http::StatusCode;
 use wayleave_core::NotAdmitted;
 use wayleave_engine::{Explanation, Unproven};
 
+use crate::caught::Panicked;
+
 /// Why a request is not served, before a dialect has put it into its own words.
 #[derive(Debug)]
 pub enum Fault {
@@ -61,12 +63,21 @@ pub enum Fault {
         /// For `Retry-After`.
         retry_after_s: u64,
     },
-    /// Our fault (500); the cause is in the log.
-    Internal,
-    /// The database does not answer (503).
-    Unavailable,
-    /// The API behind could not be reached (502).
-    BadGateway,
+    /// Our fault (500). The cause goes to the log, never into the answer (law 9).
+    Internal {
+        /// For the log.
+        cause: String,
+    },
+    /// The database does not answer (503). The cause goes to the log.
+    Unavailable {
+        /// For the log.
+        cause: String,
+    },
+    /// The API behind could not be reached (502). The cause goes to the log.
+    BadGateway {
+        /// For the log.
+        cause: String,
+    },
     /// The API behind did not answer in time (504).
     GatewayTimeout,
 }
@@ -86,9 +97,9 @@ impl Fault {
             Fault::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Fault::Taken(_) => StatusCode::CONFLICT,
             Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Fault::BadGateway => StatusCode::BAD_GATEWAY,
+            Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Fault::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::BadGateway { .. } => StatusCode::BAD_GATEWAY,
             Fault::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -110,12 +121,30 @@ impl Fault {
             Fault::Invalid { field, why } => format!("{field}: {why}"),
             Fault::Taken(noun) => format!("{noun} is taken"),
             Fault::TooMany { .. } => "Too Many Requests".to_owned(),
-            Fault::Internal => {
-                "something went wrong on our side; the request id finds it in our log".to_owned()
-            }
-            Fault::Unavailable => "not available for the moment; try again".to_owned(),
-            Fault::BadGateway => "the API behind could not be reached".to_owned(),
+            Fault::Internal { .. } => "something went wrong on our side".to_owned(),
+            Fault::Unavailable { .. } => "not available for the moment; try again".to_owned(),
+            Fault::BadGateway { .. } => "the API behind could not be reached".to_owned(),
             Fault::GatewayTimeout => "the API behind did not answer in time".to_owned(),
+        }
+    }
+
+    /// What it says in an answer: for faults of ours with the request id, which finds the cause in
+    /// the log.
+    pub(crate) fn message_with(&self, request_id: &str) -> String {
+        if self.status().is_server_error() {
+            format!("{} ({request_id})", self.message())
+        } else {
+            self.message()
+        }
+    }
+
+    /// Writes the cause to the log, once, where there is one.
+    pub(crate) fn log(&self, request_id: &str) {
+        if let Fault::Internal { cause }
+        | Fault::Unavailable { cause }
+        | Fault::BadGateway { cause } = self
+        {
+            tracing::error!(request_id, cause, "{}", self.code());
         }
     }
 
@@ -134,9 +163,9 @@ impl Fault {
             Fault::Invalid { .. } => "invalid",
             Fault::Taken(_) => "taken",
             Fault::TooMany { .. } => "too-many-requests",
-            Fault::Internal => "internal",
-            Fault::Unavailable => "unavailable",
-            Fault::BadGateway => "bad-gateway",
+            Fault::Internal { .. } => "internal",
+            Fault::Unavailable { .. } => "unavailable",
+            Fault::BadGateway { .. } => "bad-gateway",
             Fault::GatewayTimeout => "gateway-timeout",
         }
     }
@@ -148,6 +177,14 @@ impl Fault {
         match refusal {
             Unproven::Token(TokenError::Expired) => refusal.to_string(),
             _ => "Unauthorized".to_owned(),
+        }
+    }
+}
+
+impl From<Panicked> for Fault {
+    fn from(_: Panicked) -> Self {
+        Fault::Internal {
+            cause: "the request panicked".to_owned(),
         }
     }
 }

@@ -20,7 +20,7 @@ mod target;
 mod transport;
 
 pub use admin::Admin;
-pub use answer::{Answer, UpstreamFault, upstream_fault};
+pub use answer::Answer;
 pub use caught::{Panicked, caught};
 pub use dialect::Dialect;
 pub use fault::Fault;

@@ -147,7 +147,7 @@ impl Surfaces {
     ) -> Handled {
         let (parts, body) = request.into_parts();
         let served = caught(self.serve(&parts, body, connection)).await;
-        match served.unwrap_or(Err(Fault::Internal)) {
+        match served.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(Served::Answer(answer)) => Handled::Answer(answer),
             Ok(Served::Passes(pass)) => {
                 let proxies = &self.settings.trusted_proxies;
@@ -213,13 +213,8 @@ impl Surfaces {
                 .await
                 .map(Served::Answer),
             Place::KeySet => discovery::key_set(&self.engine, parts).map(Served::Answer),
-            Place::Metadata => {
-                let path = settings
-                    .oauth
-                    .as_ref()
-                    .map(|mount| format!("{}/oauth/token", mount.prefix));
-                discovery::metadata(&self.engine, parts, path.as_deref()).map(Served::Answer)
-            }
+            Place::Metadata => discovery::metadata(&self.engine, parts, settings.oauth.as_ref())
+                .map(Served::Answer),
             Place::Nothing => Err(Fault::NotFound),
             place @ (Place::Content { .. } | Place::Route(_)) => self
                 .pass(&place, target, parts, body)

@@ -26,8 +26,8 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 use wayleave_proxy::{Inbound, Proxy, ProxyError};
 use wayleave_web::{
-    Admin, Connection, Dialect, Fault, Forward, Handled, Mount, RequestBody, Surfaces,
-    UpstreamFault, caught, select_environment, upstream_fault,
+    Admin, Connection, Dialect, Fault, Forward, Handled, Mount, RequestBody, Surfaces, caught,
+    select_environment,
 };
 
 use crate::malformed::{Answering, Marked, WithRefusals};
@@ -376,38 +376,25 @@ async fn forward_to_upstream(
         scheme,
     } = forward;
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let failed = |fault| {
-        let accept = accept.as_ref().and_then(|value| value.to_str().ok());
-        upstream_fault(dialect, accept, fault, request_id).map(Either::Left)
-    };
-    let address = match upstream.address(&path, request.uri().query()) {
-        Ok(address) => address,
-        Err(error) => {
-            tracing::warn!(request_id, %error, "an address for the API behind could not be made");
-            return failed(UpstreamFault::Unreachable);
-        }
-    };
     let inbound = Inbound {
         source,
         scheme,
         request_id,
     };
-    let forwarded = caught(proxy.forward(&admitted, address, request, &inbound)).await;
-    let Ok(forwarded) = forwarded else {
-        return dialect
-            .render(&Fault::Internal, None, request_id)
-            .map(Either::Left);
+    let answered = match upstream.address(&path, request.uri().query()) {
+        Ok(address) => caught(proxy.forward(&admitted, address, request, &inbound)).await,
+        Err(error) => Ok(Err(ProxyError::Unreachable(error.to_string()))),
     };
-    match forwarded {
-        Ok(answer) => answer.map(Either::Right),
-        Err(error) => {
-            tracing::warn!(request_id, upstream = upstream.authority(), %error, "no answer from the API behind");
-            failed(match error {
-                ProxyError::Unreachable(_) => UpstreamFault::Unreachable,
-                ProxyError::TimedOut => UpstreamFault::TimedOut,
-            })
-        }
-    }
+    let fault = match answered {
+        Ok(Ok(answer)) => return answer.map(Either::Right),
+        Ok(Err(ProxyError::Unreachable(cause))) => Fault::BadGateway {
+            cause: format!("{}: {cause}", upstream.authority()),
+        },
+        Ok(Err(ProxyError::TimedOut)) => Fault::GatewayTimeout,
+        Err(panicked) => Fault::from(panicked),
+    };
+    let accept = accept.as_ref().and_then(|value| value.to_str().ok());
+    dialect.render(&fault, accept, request_id).map(Either::Left)
 }
 
 /// The address as people type it: a loopback or wildcard address becomes one that can be called.

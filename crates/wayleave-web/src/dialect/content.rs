@@ -47,8 +47,8 @@ pub(crate) fn admission(audience: Audience) -> Admission {
     }
 }
 
-pub(crate) fn render(fault: &Fault, accept: Option<&str>) -> Answer {
-    let body = body(fault);
+pub(crate) fn render(fault: &Fault, message: &str, accept: Option<&str>) -> Answer {
+    let body = body(fault, message);
     if wants_xml(accept) {
         answer::text(fault.status(), "application/xml", xml(&body))
     } else {
@@ -56,9 +56,9 @@ pub(crate) fn render(fault: &Fault, accept: Option<&str>) -> Answer {
     }
 }
 
-fn body(fault: &Fault) -> Map<String, Value> {
+fn body(fault: &Fault, message: &str) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("Message".into(), json!(fault.message()));
+    body.insert("Message".into(), json!(message));
     if let Fault::Unproven {
         server_time,
         explanation,

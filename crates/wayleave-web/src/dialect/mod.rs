@@ -47,17 +47,19 @@ impl Dialect {
         }
     }
 
-    /// Puts a fault into the dialect's words. `accept`: the request's `Accept` header, which
+    /// Puts a fault into the dialect's words, and its cause, where it is ours, into the log. `accept`: the request's `Accept` header, which
     /// matters to the content dialect.
     pub fn render(self, fault: &Fault, accept: Option<&str>, request_id: &str) -> Answer {
+        fault.log(request_id);
         let status = fault.status();
+        let message = fault.message_with(request_id);
         let mut answer = match self {
-            Dialect::OAuth => answer::json(status, &oauth_body(fault)),
-            Dialect::Platform => answer::json(status, &platform_body(fault)),
-            Dialect::Token => answer::json(status, &json!({ "message": fault.message() })),
-            Dialect::Content => content::render(fault, accept),
+            Dialect::OAuth => answer::json(status, &oauth_body(fault, &message)),
+            Dialect::Platform => answer::json(status, &platform_body(fault, &message)),
+            Dialect::Token => answer::json(status, &json!({ "message": message })),
+            Dialect::Content => content::render(fault, &message, accept),
             Dialect::Problem => {
-                let body = problem_body(fault, request_id).to_string();
+                let body = problem_body(fault, &message, request_id).to_string();
                 answer::text(status, "application/problem+json", body)
             }
         };
@@ -71,7 +73,7 @@ impl Dialect {
             Fault::TooMany { retry_after_s } => {
                 set(answer, RETRY_AFTER, &retry_after_s.to_string())
             }
-            Fault::Unavailable => set(answer, RETRY_AFTER, "1"),
+            Fault::Unavailable { .. } => set(answer, RETRY_AFTER, "1"),
             Fault::OAuth {
                 challenge: Some(challenge),
                 ..
@@ -98,22 +100,22 @@ pub(crate) fn is_below(path: &str, address: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn oauth_body(fault: &Fault) -> Value {
+fn oauth_body(fault: &Fault, message: &str) -> Value {
     let code = match fault {
         Fault::OAuth { code, .. } => code,
-        Fault::Internal | Fault::BadGateway => "server_error",
-        Fault::Unavailable | Fault::GatewayTimeout => "temporarily_unavailable",
+        Fault::Internal { .. } | Fault::BadGateway { .. } => "server_error",
+        Fault::Unavailable { .. } | Fault::GatewayTimeout => "temporarily_unavailable",
         _ => "invalid_request",
     };
-    json!({ "error": code, "error_description": fault.message() })
+    json!({ "error": code, "error_description": message })
 }
 
-fn platform_body(fault: &Fault) -> Value {
+fn platform_body(fault: &Fault, message: &str) -> Value {
     match fault {
-        Fault::OAuth { code, .. } => json!({ "error": code, "message": fault.message() }),
+        Fault::OAuth { code, .. } => json!({ "error": code, "message": message }),
         _ => json!({
             "error": fault.status().as_u16(),
-            "message": fault.message(),
+            "message": message,
             "property": property(fault),
             "help": null,
         }),
@@ -127,7 +129,7 @@ fn property(fault: &Fault) -> Value {
     }
 }
 
-fn problem_body(fault: &Fault, request_id: &str) -> Value {
+fn problem_body(fault: &Fault, message: &str, request_id: &str) -> Value {
     let status = fault.status();
     let mut body = Map::new();
     body.insert(
@@ -139,9 +141,9 @@ fn problem_body(fault: &Fault, request_id: &str) -> Value {
         json!(status.canonical_reason().unwrap_or("Error")),
     );
     body.insert("status".into(), json!(status.as_u16()));
-    body.insert("message".into(), json!(fault.message()));
+    body.insert("message".into(), json!(message));
     if status != StatusCode::UNAUTHORIZED {
-        body.insert("detail".into(), json!(fault.message()));
+        body.insert("detail".into(), json!(message));
     }
     body.insert("request_id".into(), json!(request_id));
     if let Fault::Unproven {
@@ -191,9 +193,15 @@ mod tests {
                 Fault::TooSlow,
                 Fault::TooLarge { limit_bytes: 1 },
                 Fault::TooMany { retry_after_s: 1 },
-                Fault::Internal,
-                Fault::Unavailable,
-                Fault::BadGateway,
+                Fault::Internal {
+                    cause: "secret".to_owned(),
+                },
+                Fault::Unavailable {
+                    cause: "secret".to_owned(),
+                },
+                Fault::BadGateway {
+                    cause: "secret".to_owned(),
+                },
                 Fault::GatewayTimeout,
             ]
         };
@@ -210,6 +218,15 @@ mod tests {
                 assert_eq!(answer.status(), fault.status());
                 let body = body_of(answer);
                 assert!(body[member].is_string(), "{dialect:?} {fault:?}: {body}");
+                assert!(
+                    !body.to_string().contains("secret"),
+                    "nothing internal in an answer"
+                );
+                let ours = fault.status().is_server_error();
+                assert!(
+                    !ours || body.to_string().contains("req_1"),
+                    "{dialect:?} {fault:?}: {body}"
+                );
             }
         }
     }

@@ -295,9 +295,8 @@ fn refused(refusal: TokenRefusal, by_basic: bool) -> Fault {
         },
         TokenRefusal::Scope => invalid_scope(refusal.to_string()),
         TokenRefusal::TooManyFailures { retry_after_s } => Fault::TooMany { retry_after_s },
-        TokenRefusal::Signing(error) => {
-            tracing::error!(%error, "no token could be signed");
-            Fault::Internal
-        }
+        TokenRefusal::Signing(_) => Fault::Internal {
+            cause: refusal.to_string(),
+        },
     }
 }

@@ -125,9 +125,8 @@ fn issue(
         Err(TokenRefusal::TooManyFailures { retry_after_s }) => {
             Err(Fault::TooMany { retry_after_s })
         }
-        Err(TokenRefusal::Signing(error)) => {
-            tracing::error!(%error, "no token could be signed");
-            Err(Fault::Internal)
-        }
+        Err(refusal @ TokenRefusal::Signing(_)) => Err(Fault::Internal {
+            cause: refusal.to_string(),
+        }),
     }
 }

@@ -137,8 +137,7 @@ fn a_certificate_that_cannot_be_used_is_named() {
         key: key.clone(),
     };
     let error = wayleave::tls::load(&missing)
-        .err()
-        .expect("a refusal")
+        .expect_err("a refusal")
         .to_string();
     assert!(error.contains("nothing.pem"), "{error}");
     let swapped = TlsFiles {
