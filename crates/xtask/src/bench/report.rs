@@ -323,8 +323,8 @@ processor time is the user and system time of its processes; for `es256` one req
 
 ## How
 
-- One client: `wrk` with one thread and 32 connections (16 to oidc-provider, which is fastest so),
-  replaying {credentials} different requests prepared beforehand.
+- One client: `wrk` with one thread and 32 connections (16 to oidc-provider), replaying
+  {credentials} different requests prepared beforehand, in an order that is shuffled once.
 - All servers are started once. Each of {rounds} rounds visits every target for {seconds} s, beginning
   with another one each time, so that what else happens on the machine meets all alike.
 - Before the rounds every kind of answer is looked at (all of them for the checks) and each target
@@ -353,11 +353,13 @@ One target takes a few seconds, everything some minutes. Let nothing else run.
 
 ## Reading noise
 
-Rates depend on the machine and on the minute; ratios hardly do, for both halves of each were
-measured within seconds of each other. Compare ratios, never rates of two runs. A ratio whose
-quartiles lie on both sides of its target says little: repeat the run on a quieter machine, or with
-more `--rounds`. Processor time is disturbed less than rates are; p99 mostly shows when something
-else wanted a core.
+Rates depend on the machine and on the minute: compare ratios, never rates of two runs. The halves
+of each ratio were measured within seconds of each other, but what shares the machine's caches and
+memory (on a rented machine also neighbours that nobody sees) slows a server the more the more it
+does, so ratios move too, and those of one run move together. A ratio whose quartiles lie on both
+sides of its target says little: repeat the run at another time, or with more `--rounds`. Each visit
+is printed as it ends, with what other programs used meanwhile. p99 mostly shows how long a server
+thread and the client waited for the same core.
 ",
         machine = report.machine,
         versions = versions.join(", "),

@@ -1,7 +1,7 @@
 //! The measuring itself: every target once in each round.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::{fmt, fs};
 
 use serde::Deserialize;
 
@@ -25,6 +25,16 @@ pub(super) struct Visit {
     pub(super) cpu_us: f64,
     /// The share of the machine's processor time that neither the server nor the client used.
     pub(super) others: f64,
+}
+
+impl fmt::Display for Visit {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{:7.0}/s, {:7.2} µs CPU", self.rate, self.cpu_us)?;
+        if let (Some(p50), Some(p99)) = (self.p50_us, self.p99_us) {
+            write!(to, ", p50 {p50} µs, p99 {p99} µs")?;
+        }
+        write!(to, ", others {:.1} %", self.others * 100.0)
+    }
 }
 
 /// The visits of each target, one for each round.
@@ -58,7 +68,9 @@ impl Rounds<'_> {
         for round in 0..self.options.rounds {
             eprintln!("bench: round {} of {}", round + 1, self.options.rounds);
             for target in rotated(&self.options.targets, round) {
-                visits.entry(target).or_default().push(self.visit(target)?);
+                let visit = self.visit(target)?;
+                eprintln!("bench:   {:12} {visit}", target.name());
+                visits.entry(target).or_default().push(visit);
             }
         }
         Ok(visits)

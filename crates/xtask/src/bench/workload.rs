@@ -41,7 +41,7 @@ impl Workload {
             target,
             address: address.to_owned(),
             file,
-            keys,
+            keys: shuffled(keys),
             protected_path: protected_path.unwrap_or_default(),
             made: Instant::now(),
             requests: Vec::new(),
@@ -196,6 +196,20 @@ fn form_encoded(text: &str) -> String {
     encoded
 }
 
+/// The keys in an order that has nothing to do with that in which they were made, and is the same
+/// in every run.
+fn shuffled(mut keys: Vec<Key>) -> Vec<Key> {
+    let mut state = 1_u64;
+    for last in (1..keys.len()).rev() {
+        // A linear congruential generator by Knuth; its upper bits are the good ones.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        keys.swap(last, (state >> 33) as usize % (last + 1));
+    }
+    keys
+}
+
 /// Keys that no Wayleave knows, as long as real ones: for the servers that are not Wayleave.
 pub(super) fn made_up_keys(count: usize) -> Vec<Key> {
     (0..count)
@@ -261,6 +275,18 @@ mod tests {
         let replayed = std::fs::read_to_string(&refused.file).unwrap();
         assert_eq!(replayed.matches('\u{1e}').count(), 3);
         std::fs::remove_file(&refused.file).unwrap();
+    }
+
+    #[test]
+    fn shuffling_loses_no_key_and_is_the_same_each_time() {
+        let ids = |keys: Vec<Key>| keys.into_iter().map(|key| key.id).collect::<Vec<_>>();
+        let shuffled_ids = ids(shuffled(made_up_keys(500)));
+        assert_eq!(shuffled_ids, ids(shuffled(made_up_keys(500))));
+        let mut sorted = shuffled_ids.clone();
+        sorted.sort();
+        assert_eq!(sorted, ids(made_up_keys(500)));
+        assert_ne!(sorted, shuffled_ids);
+        assert!(shuffled(Vec::new()).is_empty());
     }
 
     #[test]
