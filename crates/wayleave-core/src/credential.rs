@@ -286,8 +286,8 @@ impl fmt::Display for PublicIdError {
 impl std::error::Error for PublicIdError {}
 
 impl PublicId {
-    /// Checks the text for credentials of an audience. GUIDs are folded to capitals, since the
-    /// signed scheme ignores their case; every other id counts letter by letter.
+    /// Checks the text for credentials of an audience. GUIDs, of whatever audience, are folded to
+    /// capitals, since the signed scheme ignores their case; every other id counts letter by letter.
     pub fn parse(text: &str, audience: Audience) -> Result<Self, PublicIdError> {
         if text.is_empty() || text.len() > 128 {
             Err(PublicIdError::Length)
@@ -295,12 +295,12 @@ impl PublicId {
             Err(PublicIdError::Colon)
         } else if text.chars().any(char::is_control) {
             Err(PublicIdError::ControlCharacter)
-        } else if !audience.has_guid() {
-            Ok(PublicId(text.into()))
         } else if is_guid(text) {
             Ok(PublicId(text.to_ascii_uppercase().into()))
-        } else {
+        } else if audience.has_guid() {
             Err(PublicIdError::NotAGuid)
+        } else {
+            Ok(PublicId(text.into()))
         }
     }
 
@@ -346,6 +346,8 @@ mod tests {
         let lower = PublicId::parse("7d21b0aa-55c3-4e19-bb02-6f3e9c8d1a47", Audience::Access);
         let upper = PublicId::parse("7D21B0AA-55C3-4E19-BB02-6F3E9C8D1A47", Audience::Access);
         assert_eq!(lower, upper);
+        let api_key = PublicId::parse("7d21b0aa-55c3-4e19-bb02-6f3e9c8d1a47", Audience::Routes);
+        assert_eq!(api_key, upper, "one GUID is one id, whatever it opens");
         assert_eq!(
             PublicId::parse("api key", Audience::Access),
             Err(PublicIdError::NotAGuid)

@@ -123,7 +123,7 @@ impl Engine {
         check_secret(&pair.secret)?;
         let public_id =
             PublicId::parse(&pair.public_id, new.audience).map_err(|error| Refusal::Invalid {
-                field: "id",
+                field: "public_id",
                 why: error.to_string(),
             })?;
         let id = CredentialId::new(now, random(&*self.randomness));
@@ -164,7 +164,8 @@ impl Engine {
             StoreError::Conflict => Refusal::Taken { noun: "id" },
             other => not_found("integration")(other),
         })?;
-        self.catch_up().await
+        self.catch_up_soon().await;
+        Ok(())
     }
 
     /// A secret in the form in which its audience keeps it.

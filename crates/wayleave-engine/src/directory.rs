@@ -287,6 +287,12 @@ impl Directory {
         Ok(())
     }
 
+    /// Forgets a credential, which then proves nothing.
+    pub(crate) fn remove_credential(&self, stored: &CredentialWithSecrets) {
+        let id = LookupId::of(stored.credential.public_id.as_str());
+        self.shard(id).write().remove(&id);
+    }
+
     /// How many credentials there are.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()

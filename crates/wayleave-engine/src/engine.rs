@@ -180,7 +180,17 @@ impl Engine {
                 return Ok(());
             }
             for change in changes {
-                self.apply(&change).await?;
+                match self.apply(&change).await {
+                    // The database is away: this change is read again.
+                    Err(
+                        error @ Refusal::Store(StoreError::Unavailable(_) | StoreError::Closed),
+                    ) => {
+                        return Err(error);
+                    }
+                    // It will not get better by waiting, and the changes behind it must not wait.
+                    Err(error) => self.warn_of(&change, &error),
+                    Ok(()) => {}
+                }
                 place.number = change.number;
             }
         }
@@ -196,6 +206,19 @@ impl Engine {
             }
         };
         let _ = tokio::time::timeout(MISS_PATIENCE, reading).await;
+    }
+
+    fn warn_of(&self, change: &Change, error: &Refusal) {
+        let environment = self.environment();
+        tracing::error!(%environment, ?change, %error, "a change could not be taken over");
+    }
+
+    /// Takes over a change of this node at once; the change is committed, so where the database is
+    /// away meanwhile, the feed brings it.
+    pub(crate) async fn catch_up_soon(&self) {
+        if let Err(error) = self.catch_up().await {
+            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
+        }
     }
 
     async fn apply(&self, change: &Change) -> Result<(), Refusal> {
@@ -222,10 +245,14 @@ impl Engine {
                     .store
                     .read(move |reader| Box::pin(reader.credential(id)))
                     .await?;
-                if let Some(credential) = &read {
-                    self.directory.put_credential(credential, &self.vault)?;
+                let Some(credential) = &read else {
+                    return Ok(());
+                };
+                let put = self.directory.put_credential(credential, &self.vault);
+                if put.is_err() {
+                    self.directory.remove_credential(credential);
                 }
-                Ok(())
+                Ok(put?)
             }
         }
     }

@@ -68,10 +68,10 @@ fn hint(refusal: &Unproven, claimed: bool) -> &'static str {
             "where no difference is shown the strings agree, so the secret differs: sign with the secret's UTF-8 text as it was given, not decoded"
         }
         Unproven::Mismatch => {
-            "compare base_strings with the string that you signed, or send yours in the header Wayleave-Base-String (line feeds as \\n) and see the first difference"
+            "compare these base strings with the string that you signed, or send yours in the header Wayleave-Base-String (line feeds as \\n) and see the first difference"
         }
         Unproven::Timestamp(_) | Unproven::NoTimestamp => {
-            "send the time of signing in UTC as in server_time, and sign that very text"
+            "send the time of signing in UTC, in the form of the server's time here, and sign that very text"
         }
         Unproven::UnknownKey => {
             "the access key is not known in this environment: live and test have keys of their own"

@@ -25,7 +25,7 @@ impl Engine {
                 Box::pin(async move { transaction.add_partner(&added).await })
             })
             .await?;
-        self.catch_up().await?;
+        self.catch_up_soon().await;
         Ok(partner)
     }
 

@@ -57,7 +57,7 @@ impl Engine {
     /// first that is right counts, and all wrong count as one. `wanted`: `None` for all the
     /// credential's scopes. `source`: where the request came from. Issuing again revokes nothing;
     /// nothing is stored (law 6).
-    pub fn issue_token(
+    pub async fn issue_token(
         &self,
         audience: Audience,
         readings: &[(String, SecretText)],
@@ -71,6 +71,10 @@ impl Engine {
         let first = LookupId::of(first);
         if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
             return Err(TokenRefusal::TooManyFailures { retry_after_s });
+        }
+        if !readings.iter().any(|(public_id, _)| self.knows(public_id)) {
+            // Another node may have made it a moment ago.
+            self.catch_up_after_miss().await;
         }
         let right = readings.iter().find_map(|(public_id, secret)| {
             let known = self.check_secret(audience, LookupId::of(public_id), secret.expose())?;

@@ -126,7 +126,7 @@ impl Vault {
         &self.keys[0].id
     }
 
-    /// The place of a key in this vault: what memory keeps in stead of its name.
+    /// The place of a key in this vault: what memory keeps instead of its name.
     pub(crate) fn key_place(&self, id: &str) -> Result<u8, MasterKeyError> {
         self.keys
             .iter()

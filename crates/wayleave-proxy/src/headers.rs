@@ -74,7 +74,6 @@ pub(crate) fn prepare(
     inbound: &Inbound<'_>,
     host: &str,
 ) {
-    let original_host = headers.get(HOST).cloned();
     let removed: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_reserved(name) || is_disguised(name))
@@ -103,9 +102,11 @@ pub(crate) fn prepare(
         HeaderName::from_static("x-forwarded-proto"),
         inbound.scheme,
     );
-    if let Some(value) = original_host {
-        headers.insert(HeaderName::from_static("x-forwarded-host"), value);
-    }
+    set(
+        headers,
+        HeaderName::from_static("x-forwarded-host"),
+        inbound.host,
+    );
     set(headers, HOST, host);
 }
 

@@ -15,6 +15,8 @@ use crate::headers;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API behind may take until its answer begins.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same where a body has to be passed on first.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many unused connections are kept for each API behind.
@@ -38,6 +40,8 @@ pub struct Inbound<'a> {
     pub source: IpAddr,
     /// `https` or `http`.
     pub scheme: &'static str,
+    /// The host that the request was for, as it was written.
+    pub host: &'a str,
     /// Finds it in the log.
     pub request_id: &'a str,
 }
@@ -94,8 +98,13 @@ where
         parts.version = http::Version::HTTP_11;
         parts.extensions.clear();
         headers::prepare(&mut parts.headers, admitted, inbound, &host);
+        let patience = if body.is_end_stream() {
+            ANSWER_TIMEOUT
+        } else {
+            UPLOAD_TIMEOUT
+        };
         let answer = self.client.request(Request::from_parts(parts, body));
-        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        match tokio::time::timeout(patience, answer).await {
             Err(_) => Err(ProxyError::TimedOut),
             Ok(Err(error)) => Err(ProxyError::Unreachable(describe(&error))),
             Ok(Ok(mut answer)) => {

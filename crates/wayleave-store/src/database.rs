@@ -216,7 +216,11 @@ async fn open_postgres(
 ) -> Result<Engine, StoreError> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("wayleave")
-        .options([("synchronous_commit", "on"), ("lock_timeout", "5s")])
+        .options([
+            ("synchronous_commit", "on"),
+            ("lock_timeout", "5s"),
+            ("client_min_messages", "warning"),
+        ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)

@@ -14,6 +14,7 @@ use wayleave_core::{
 use wayleave_engine::{
     Credential, Engine, ImportedPair, NewCredential, OperatorToken, Partner, Refusal, StoreError,
 };
+use wayleave_protocol::form;
 use wayleave_protocol::json as strict_json;
 use wayleave_protocol::secret::SecretText;
 
@@ -270,10 +271,15 @@ fn imported(members: &mut Members) -> Result<Option<ImportedPair>, Fault> {
 }
 
 async fn list_credentials(engine: &Engine, query: Option<&str>) -> Result<Answer, Fault> {
-    let after = match query.and_then(|query| query.strip_prefix("after=")) {
-        None => None,
-        Some(id) => Some(parse::<CredentialId>("after", id)?),
-    };
+    let mut after = None;
+    let parameters = form::parse(query.unwrap_or_default().as_bytes())
+        .map_err(|error| Fault::BadRequest(format!("the query: {error}")))?;
+    for (name, value) in parameters {
+        match name.as_str() {
+            "after" => after = Some(parse::<CredentialId>("after", &value)?),
+            _ => return Err(Fault::BadRequest(format!("unknown parameter {name:?}"))),
+        }
+    }
     let page = engine
         .store()
         .read(move |reader| Box::pin(reader.credentials_after(after, PAGE + 1)));
@@ -331,6 +337,9 @@ fn fault(refusal: Refusal) -> Fault {
         Refusal::NotFound { .. } => Fault::NotFound,
         Refusal::Taken { noun } => Fault::Taken(noun),
         Refusal::Store(StoreError::Conflict) => Fault::Taken("id"),
+        Refusal::Store(error @ StoreError::OutcomeUnknown(_)) => Fault::OutcomeUnknown {
+            cause: error.to_string(),
+        },
         Refusal::Store(error) => Fault::Unavailable {
             cause: error.to_string(),
         },

@@ -73,6 +73,11 @@ pub enum Fault {
         /// For the log.
         cause: String,
     },
+    /// The connection broke while a commit was on its way (503). The cause goes to the log.
+    OutcomeUnknown {
+        /// For the log.
+        cause: String,
+    },
     /// The API behind could not be reached (502). The cause goes to the log.
     BadGateway {
         /// For the log.
@@ -98,7 +103,9 @@ impl Fault {
             Fault::Taken(_) => StatusCode::CONFLICT,
             Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Fault::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Fault::BadGateway { .. } => StatusCode::BAD_GATEWAY,
             Fault::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -123,6 +130,9 @@ impl Fault {
             Fault::TooMany { .. } => "Too Many Requests".to_owned(),
             Fault::Internal { .. } => "something went wrong on our side".to_owned(),
             Fault::Unavailable { .. } => "not available for the moment; try again".to_owned(),
+            Fault::OutcomeUnknown { .. } => {
+                "whether this was done is not known: look before you repeat it".to_owned()
+            }
             Fault::BadGateway { .. } => "the API behind could not be reached".to_owned(),
             Fault::GatewayTimeout => "the API behind did not answer in time".to_owned(),
         }
@@ -142,6 +152,7 @@ impl Fault {
     pub(crate) fn log(&self, request_id: &str) {
         if let Fault::Internal { cause }
         | Fault::Unavailable { cause }
+        | Fault::OutcomeUnknown { cause }
         | Fault::BadGateway { cause } = self
         {
             tracing::error!(request_id, cause, "{}", self.code());
@@ -165,6 +176,7 @@ impl Fault {
             Fault::TooMany { .. } => "too-many-requests",
             Fault::Internal { .. } => "internal",
             Fault::Unavailable { .. } => "unavailable",
+            Fault::OutcomeUnknown { .. } => "outcome-unknown",
             Fault::BadGateway { .. } => "bad-gateway",
             Fault::GatewayTimeout => "gateway-timeout",
         }

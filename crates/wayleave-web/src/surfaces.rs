@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{Method, Request, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use wayleave_core::{Admission, NotAdmitted};
+use wayleave_core::Admission;
 use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
 
 use crate::answer::Answer;
@@ -165,10 +165,7 @@ impl Surfaces {
     /// In whose words a failure at an address is told.
     pub fn dialect(&self, parts: &Parts) -> Dialect {
         let target = self.target(parts);
-        let Ok(target) = target else {
-            return Dialect::of_path(parts.uri.path());
-        };
-        match self.locate(target.host, target.path) {
+        match self.locate(target) {
             Place::OAuthToken(oauth::Flavour::Standard) => Dialect::OAuth,
             Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
             Place::TokenExchange => Dialect::Token,
@@ -180,7 +177,7 @@ impl Surfaces {
         }
     }
 
-    fn target<'a>(&self, parts: &'a Parts) -> Result<Target<'a>, target::OtherStage> {
+    fn target<'a>(&self, parts: &'a Parts) -> Target<'a> {
         let host = target::host(&parts.uri, &parts.headers);
         let path_and_query = (parts.uri.path(), parts.uri.query());
         Target::read(
@@ -204,9 +201,9 @@ impl Surfaces {
         {
             return Err(Fault::Insecure);
         }
-        let target = self.target(parts).map_err(|_| Fault::NotFound)?;
+        let target = self.target(parts);
         let source = || settings.trusted_proxies.source(connection, &parts.headers);
-        match self.locate(target.host, target.path) {
+        match self.locate(target) {
             Place::ForwardAuth => self.check(parts, target.host).await.map(Served::Answer),
             Place::OAuthToken(flavour) => self.token(flavour, parts, body, source()).await,
             Place::TokenExchange => token::exchange(&self.engine, parts, body, source())
@@ -236,8 +233,11 @@ impl Surfaces {
     }
 
     /// Built-in surfaces win over routes; among routes the longest path wins.
-    fn locate<'s, 'p>(&'s self, host: &str, path: &'p str) -> Place<'s, 'p> {
-        let settings = &self.settings;
+    fn locate<'s, 'p>(&'s self, target: Target<'p>) -> Place<'s, 'p> {
+        let (settings, host, path) = (&self.settings, target.host, target.path);
+        if target.is_foreign {
+            return Place::Nothing;
+        }
         let strip =
             |mount: &'s Option<Mount>| mount.as_ref().and_then(|mount| mount.strip(host, path));
         let is = |mount, address: &str| strip(mount).is_some_and(|rest| tidy(rest) == address);
@@ -282,9 +282,8 @@ impl Surfaces {
         let described = forward_auth::described(&parts.method, &parts.headers)?;
         let path_and_query = (described.path, described.query);
         let environment = self.engine.environment();
-        let target = Target::read(environment, &self.settings.prefix, path_and_query, host)
-            .map_err(|_| Fault::NotAdmitted(NotAdmitted::Audience))?;
-        let place = self.locate(host, target.path);
+        let target = Target::read(environment, &self.settings.prefix, path_and_query, host);
+        let place = self.locate(target);
         check_path(&place, target.path)?;
         let signed = signed_paths(&place, target);
         let evidence = evidence::collect(
@@ -452,23 +451,24 @@ fn tidy(path: &str) -> Cow<'_, str> {
     Cow::Owned(tidied)
 }
 
-/// Refuses a path that the API behind may read as another than we did.
+/// Refuses a path that the API behind may read as another than we did. Resource keys of the content
+/// APIs may hold anything else: their segments are never matched.
 fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
-    let ambiguous = match place {
-        // Resource keys may hold anything; their segments are never matched.
-        Place::Content { .. } => has_dot_segment(path) || path.contains('\\'),
-        _ => {
-            has_dot_segment(path)
-                || path.contains('\\')
-                || path.contains("//")
-                || has_needless_escape(path)
-        }
+    let is_content = matches!(place, Place::Content { .. });
+    let why = if has_dot_segment(path) {
+        "a dot segment"
+    } else if path.contains('\\') {
+        "a backslash"
+    } else if !is_content && path.contains("//") {
+        "a double slash"
+    } else if !is_content && has_needless_escape(path) {
+        "an escape that hides a letter, a slash or a control character"
+    } else {
+        return Ok(());
     };
-    if ambiguous {
-        let why = "the path can be read in more than one way: no dot segments, double slashes, backslashes or needless escapes";
-        return Err(Fault::BadRequest(why.to_owned()));
-    }
-    Ok(())
+    Err(Fault::BadRequest(format!(
+        "the path can be read in more than one way: it has {why}"
+    )))
 }
 
 fn has_dot_segment(path: &str) -> bool {

@@ -14,10 +14,9 @@ pub(crate) struct Target<'a> {
     pub(crate) path: &'a str,
     /// What follows the first question mark.
     pub(crate) query: Option<&'a str>,
+    /// The path begins with a stage prefix of the other environment: nothing of that is here.
+    pub(crate) is_foreign: bool,
 }
-
-/// A path that begins with a stage prefix of the other environment, which does not exist here.
-pub(crate) struct OtherStage;
 
 impl<'a> Target<'a> {
     /// Reads path, query and host of a request. `prefix`: the environment's own on a shared
@@ -27,31 +26,25 @@ impl<'a> Target<'a> {
         prefix: &str,
         path_and_query: (&'a str, Option<&'a str>),
         host: &'a str,
-    ) -> Result<Self, OtherStage> {
+    ) -> Self {
         let (whole, query) = path_and_query;
         let path = strip_segment(whole, prefix).unwrap_or(whole);
-        for other in Environment::ALL {
-            for stage in other.stage_prefixes() {
-                match strip_segment(path, stage) {
-                    Some(path) if other == environment => {
-                        return Ok(Target {
-                            host,
-                            whole,
-                            path,
-                            query,
-                        });
-                    }
-                    Some(_) => return Err(OtherStage),
-                    None => {}
-                }
-            }
-        }
-        Ok(Target {
+        let mut target = Target {
             host,
             whole,
             path,
             query,
-        })
+            is_foreign: false,
+        };
+        for owner in Environment::ALL {
+            for stage in owner.stage_prefixes() {
+                if let Some(path) = strip_segment(path, stage) {
+                    target.path = path;
+                    target.is_foreign = owner != environment;
+                }
+            }
+        }
+        target
     }
 }
 
@@ -105,9 +98,8 @@ mod tests {
     use super::*;
 
     fn path(environment: Environment, prefix: &str, path: &'static str) -> Option<&'static str> {
-        Target::read(environment, prefix, (path, None), "h")
-            .ok()
-            .map(|target| target.path)
+        let target = Target::read(environment, prefix, (path, None), "h");
+        (!target.is_foreign).then_some(target.path)
     }
 
     #[test]

@@ -3,11 +3,16 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::demo::{DemoEnvironment, DemoFile};
+use crate::demo::{DemoEnvironment, DemoFile, DemoSettings};
 
 /// The first screen: where things are, one call, its answer.
-pub(crate) fn first_screen(data: &Path, file: &DemoFile, behind: &str) -> String {
-    let test = &file.test;
+pub(crate) fn first_screen(settings: &DemoSettings, file: &DemoFile, behind: &str) -> String {
+    let (data, test) = (&settings.data, &file.test);
+    let answer = if settings.upstream.is_some() {
+        "It answers whatever your API answers there, which is told who is calling."
+    } else {
+        "It answers:  \"message\": \"Hello from the API behind Wayleave.\"  and who is calling."
+    };
     format!(
         "\
 Wayleave is running; Ctrl-C ends it.
@@ -22,7 +27,7 @@ Paste this into another terminal: it gets a token and calls the API with it.
 
   {call}
 
-It answers:  \"message\": \"Hello from the API behind Wayleave.\"  and who is calling.
+{answer}
 All other calls, signed ones too:  {program} demo calls{data_flag}
 ",
         live = file.live.url,

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ use crate::{calls, key_file, serve, telemetry};
 
 /// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Command {
     /// Log more.
     #[arg(long, global = true)]
@@ -73,7 +73,7 @@ struct DemoArgs {
     /// Where the operator calls [default: 127.0.0.1:8082, or a free port]; port 0: any.
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// Protect this API in stead of the sample API.
+    /// Protect this API instead of the sample API.
     #[arg(long, value_name = "URL")]
     upstream: Option<Upstream>,
     /// A PostgreSQL URL for live [default: SQLite in the data folder].
@@ -154,6 +154,12 @@ struct ExplainArgs {
     address: Uri,
 }
 
+/// Prints to standard output; a reader that went away is no reason to end.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 /// Runs the command that the process was started with.
@@ -175,7 +181,7 @@ fn act(act: Act) -> Outcome {
         Act::Serve { config } => serve::serve(&config).map(|()| ExitCode::SUCCESS),
         Act::Config(ConfigAct::Check { file }) => {
             Config::read(&file)?.settings()?;
-            println!("{}: fine", file.display());
+            say(&format!("{}: fine\n", file.display()));
             Ok(ExitCode::SUCCESS)
         }
         Act::Sign(args) => run_sign(args),
@@ -183,10 +189,11 @@ fn act(act: Act) -> Outcome {
         Act::Token => {
             let mut random = [0; 32];
             SystemRandomness.fill(&mut random);
-            println!(
-                "{}",
-                key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &random)
-            );
+            let token = key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &random);
+            say(&format!(
+                "{token}
+"
+            ));
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -194,10 +201,7 @@ fn act(act: Act) -> Outcome {
 
 fn run_demo(args: DemoArgs) -> Outcome {
     if let Some(DemoAct::Calls) = args.act {
-        print!(
-            "{}",
-            calls::all_calls(&args.data, &DemoFile::read(&args.data)?)
-        );
+        say(&calls::all_calls(&args.data, &DemoFile::read(&args.data)?));
         return Ok(ExitCode::SUCCESS);
     }
     let settings = DemoSettings {
@@ -246,7 +250,7 @@ fn run_sign(args: SignArgs) -> Outcome {
         timestamp: args.timestamp,
         json: args.json,
     };
-    print!("{}", sign(&settings)?);
+    say(&sign(&settings)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -263,7 +267,7 @@ fn run_explain(args: ExplainArgs) -> Outcome {
         json: args.json,
     };
     let explained = explain(&settings)?;
-    print!("{}", explained.text);
+    say(&explained.text);
     Ok(if explained.is_good {
         ExitCode::SUCCESS
     } else {

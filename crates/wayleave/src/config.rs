@@ -67,7 +67,7 @@ struct ProxiesConfig {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 struct TokensConfig {
     algorithm: String,
 }
@@ -81,7 +81,7 @@ impl Default for TokensConfig {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 struct LimitsConfig {
     /// 0: not counted.
     wrong_secrets_per_minute: u32,
@@ -101,7 +101,7 @@ struct SurfacesConfig {
     oauth: SurfaceConfig,
     platform: SurfaceConfig,
     token: SurfaceConfig,
-    content: SurfaceConfig,
+    content: ContentConfig,
     forward_auth: SurfaceConfig,
 }
 
@@ -111,8 +111,32 @@ struct SurfaceConfig {
     enabled: Option<bool>,
     host: Option<String>,
     prefix: String,
-    /// For the content surface only: the API that answers in it.
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ContentConfig {
+    enabled: Option<bool>,
+    host: Option<String>,
+    prefix: String,
+    /// The API that answers in it, by environment.
     upstream: BTreeMap<String, String>,
+}
+
+impl ContentConfig {
+    fn surface(&self) -> SurfaceConfig {
+        let ContentConfig {
+            enabled,
+            host,
+            prefix,
+            ..
+        } = self.clone();
+        SurfaceConfig {
+            enabled,
+            host,
+            prefix,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,6 +191,13 @@ impl Config {
         self.data.join(path)
     }
 
+    fn tls(&self, files: Option<&TlsFiles>) -> Option<TlsFiles> {
+        files.map(|files| TlsFiles {
+            certificate: self.in_data(&files.certificate),
+            key: self.in_data(&files.key),
+        })
+    }
+
     /// Makes the settings of a node, and refuses what clashes: two environments with one database
     /// or one unmarked address, two surfaces or routes with one address, a route that a built-in
     /// surface would hide.
@@ -179,7 +210,7 @@ impl Config {
             admin: AddressSettings {
                 address: self.admin.address,
                 or_free_port: false,
-                tls: self.admin.tls.clone(),
+                tls: self.tls(self.admin.tls.as_ref()),
             },
             trusted_proxies: TrustedProxies::parse(&self.proxies.trusted)
                 .map_err(|error| wrong("proxies.trusted", error))?,
@@ -210,13 +241,17 @@ impl Config {
         config: &EnvironmentConfig,
     ) -> Result<EnvironmentSettings, ConfigError> {
         check_prefix(&format!("{environment}.prefix"), &config.prefix)?;
+        check_public_url(
+            &format!("{environment}.public_url"),
+            config.public_url.as_deref(),
+        )?;
         let master_key = config.master_key_file.clone();
         Ok(EnvironmentSettings {
             environment,
             address: AddressSettings {
                 address: config.address,
                 or_free_port: false,
-                tls: config.tls.clone(),
+                tls: self.tls(config.tls.as_ref()),
             },
             mount: Mount {
                 host: config.host.clone(),
@@ -264,7 +299,7 @@ impl Config {
 
     fn surfaces(&self, environment: Environment) -> Result<SurfaceSettings, ConfigError> {
         let surfaces = &self.surfaces;
-        let content = mount("surfaces.content", &surfaces.content, false)?;
+        let content = mount("surfaces.content", &surfaces.content.surface(), false)?;
         Ok(SurfaceSettings {
             prefix: String::new(),
             trusted_proxies: TrustedProxies::default(),
@@ -349,6 +384,25 @@ fn check_prefix(place: &str, prefix: &str) -> Result<(), ConfigError> {
     }
 }
 
+/// A public URL is what partners put before every path.
+fn check_public_url(place: &str, url: Option<&str>) -> Result<(), ConfigError> {
+    let Some(url) = url else { return Ok(()) };
+    let uri: Option<http::Uri> = url.parse().ok();
+    let fine = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some()
+            && uri.query().is_none()
+    });
+    if fine {
+        Ok(())
+    } else {
+        Err(wrong(
+            place,
+            "is an address such as https://api.example.com",
+        ))
+    }
+}
+
 fn mount(
     place: &str,
     config: &SurfaceConfig,
@@ -430,6 +484,27 @@ fn check_environments(settings: &NodeSettings) -> Result<(), ConfigError> {
             "is the live one: each environment has its own",
         ));
     }
+    let url = |url: &Option<String>| {
+        url.as_deref()
+            .map(|url| url.trim_end_matches('/').to_owned())
+    };
+    if live.public_url.is_some() && url(&live.public_url) == url(&test.public_url) {
+        return Err(wrong(
+            "test.public_url",
+            "is the live one: tokens would name the same issuer",
+        ));
+    }
+    for environment in [live, test] {
+        if settings.admin.address.port() != 0
+            && settings.admin.address == environment.address.address
+        {
+            let name = environment.environment;
+            return Err(wrong(
+                "admin.address",
+                format!("is the {name} address: the operator has one of their own"),
+            ));
+        }
+    }
     if live.address.address == test.address.address {
         let tells = |mount: &Mount| mount.host.is_some() || !mount.prefix.is_empty();
         if !tells(&live.mount) || !tells(&test.mount) || live.mount == test.mount {
@@ -495,14 +570,35 @@ fn hosts_meet(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
+/// Whether a path is an address or lies below it. The content addresses have no case, so no
+/// address may differ by case alone.
 fn is_within(path: &str, address: &str) -> bool {
-    path.strip_prefix(address)
+    let (path, address) = (path.to_ascii_lowercase(), address.to_ascii_lowercase());
+    path.strip_prefix(&address)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn check_clashes(settings: &EnvironmentSettings) -> Result<(), ConfigError> {
     let surfaces = &settings.surfaces;
     let addresses = built_in(surfaces);
+    for (number, (name, host, path)) in addresses.iter().enumerate() {
+        for (other, other_host, other_path) in &addresses[..number] {
+            let is_api = path.ends_with("/api") || other_path.ends_with("/api");
+            if name != other
+                && !is_api
+                && path == other_path
+                && hosts_meet(host.as_deref(), other_host.as_deref())
+            {
+                let place = format!("surfaces.{name}");
+                return Err(wrong(
+                    place,
+                    format!(
+                        "has the address {path} of the surface {other} too: give one of them another host or prefix"
+                    ),
+                ));
+            }
+        }
+    }
     for (number, route) in surfaces.routes.iter().enumerate() {
         let place = format!("route {} of {}", route.path, settings.environment);
         for (name, host, path) in &addresses {
@@ -588,6 +684,53 @@ mod tests {
         assert!(refusal(&with_token).contains("surface token"));
         assert!(refusal(&format!("{}{}", route("/a"), route("/a"))).contains("twice"));
         assert!(refusal(&route("/stag/x")).contains("stage"));
+    }
+
+    #[test]
+    fn surfaces_and_addresses_that_clash_are_refused() {
+        let clash = refusal("[surfaces.token]\nenabled = true\nprefix = \"/oauth\"");
+        assert!(clash.contains("surface oauth"), "{clash}");
+        let text = SMALL.replace("8082", "8080");
+        let parse = |text: &str| {
+            Config::parse(text)
+                .and_then(|config| config.settings())
+                .expect_err("a refusal")
+                .to_string()
+        };
+        assert!(parse(&text).contains("admin.address"));
+        let text = SMALL.replace("8081\"", "8081\"\npublic_url = \"nonsense\"");
+        assert!(parse(&text).contains("https://api.example.com"));
+        let one = "public_url = \"https://api.example.com\"";
+        let text = SMALL
+            .replace(
+                "8081\"",
+                &format!(
+                    "8081\"
+{}",
+                    one.replace(".com", ".com/")
+                ),
+            )
+            .replace("8080\"", &format!("8080\"\n{one}"));
+        assert!(parse(&text).contains("issuer"));
+        let hidden = "[[route]]\npath = \"/API/property\"\naudiences = [\"routes\"]\nschemes = [\"bearer\"]\nupstream.live = \"http://127.0.0.1:1\"\n[surfaces.content]\nenabled = true\nupstream = { live = \"http://127.0.0.1:1\", test = \"http://127.0.0.1:1\" }";
+        assert!(refusal(hidden).contains("surface content"));
+    }
+
+    #[test]
+    fn empty_tables_are_defaults_and_files_lie_below_data() {
+        assert!(settings("[tokens]\n[limits]\n").is_ok());
+        let text = SMALL.replace(
+            "8081\"",
+            "8081\"\ntls = { certificate = \"a.crt\", key = \"/k/a.pem\" }",
+        );
+        let settings = Config::parse(&text)
+            .and_then(|config| config.settings())
+            .expect("settings");
+        let tls = settings.environments[1].address.tls.clone().expect("TLS");
+        assert_eq!(
+            (tls.certificate, tls.key),
+            ("/data/a.crt".into(), "/k/a.pem".into())
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! is a contract (`docs/demo.md`). Keys are derived from the master keys, so they are the same at
 //! every start and no secret is stored for them.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
 
 use crate::calls;
+use crate::cli::say;
 use crate::config::{available_threads, default_master_key};
 use crate::key_file;
 use crate::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
@@ -27,8 +29,8 @@ use crate::ports::{SystemClock, SystemRandomness};
 use crate::serve::wait_for_end;
 use crate::server::{Bound, Listener, Service};
 
-/// The path of the API behind that the demonstration protects.
-pub const PROTECTED_PATH: &str = "/hello";
+/// The path of the sample API that the demonstration protects; of a person's own API it is all.
+const SAMPLE_PATH: &str = "/hello";
 const PARTNER: &str = "Demo partner";
 const INTEGRATION: &str = "Demo integration";
 const KEY_LABEL: &str = "demo";
@@ -118,6 +120,17 @@ pub struct DemoAdmin {
     pub token: String,
 }
 
+impl DemoSettings {
+    /// The path of the API behind that is open to whoever is admitted.
+    fn protected_path(&self) -> &'static str {
+        if self.upstream.is_some() {
+            "/"
+        } else {
+            SAMPLE_PATH
+        }
+    }
+}
+
 impl DemoFile {
     /// Where the file lies in a data folder.
     pub fn path(data: &Path) -> PathBuf {
@@ -151,10 +164,13 @@ impl DemoFile {
 /// Runs the demonstration until the process is told to end.
 pub fn run(settings: &DemoSettings) -> Result<(), Box<dyn std::error::Error>> {
     let store_runtime = StoreRuntime::start()?;
-    let (running, file, behind) = start(settings, &store_runtime)?;
-    print!("{}", calls::first_screen(&settings.data, &file, &behind));
+    let (running, file, behind, _lock) = start(settings, &store_runtime)?;
+    say(&calls::first_screen(settings, &file, &behind));
     wait_for_end()?;
-    println!("\nEnding; the data stays in {}.", settings.data.display());
+    say(&format!(
+        "\nEnding; the data stays in {}.\n",
+        settings.data.display()
+    ));
     running.stop();
     Ok(())
 }
@@ -163,8 +179,9 @@ pub fn run(settings: &DemoSettings) -> Result<(), Box<dyn std::error::Error>> {
 fn start(
     settings: &DemoSettings,
     store_runtime: &StoreRuntime,
-) -> Result<(Running, DemoFile, String), Box<dyn std::error::Error>> {
+) -> Result<(Running, DemoFile, String, File), Box<dyn std::error::Error>> {
     key_file::create_private_folder(&settings.data)?;
+    let lock = lock(&settings.data)?;
     // Whoever waits for the file must not find the one of an earlier run.
     match std::fs::remove_file(DemoFile::path(&settings.data)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -187,11 +204,24 @@ fn start(
     for environment in Environment::ALL {
         waiting.block_on(hand_out_keys(node.engine(environment)))?;
     }
-    let file = describe(&node);
+    let file = describe(&node, settings.protected_path());
     let running = node.start(OperatorToken::new(&file.admin.token), sample)?;
     let text = serde_json::to_string_pretty(&file)? + "\n";
     key_file::write_private(&DemoFile::path(&settings.data), &text)?;
-    Ok((running, file, behind))
+    Ok((running, file, behind, lock))
+}
+
+/// Keeps a second demonstration away from the folder, so that it does not remove this one's file.
+fn lock(data: &Path) -> Result<File, Box<dyn std::error::Error>> {
+    let file = File::create(data.join("demo.lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(format!(
+            "a demonstration is running on {}: end it, or choose another folder with --data",
+            data.display()
+        )
+        .into()),
+    }
 }
 
 /// The person's own API, or the sample API on a free port.
@@ -229,7 +259,7 @@ fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -
             public_url: None,
             database: database.clone().unwrap_or(Database::Sqlite(file)),
             master_key: settings.data.join(default_master_key(environment)),
-            surfaces: surfaces(upstream),
+            surfaces: surfaces(upstream, settings.protected_path()),
         }
     };
     NodeSettings {
@@ -254,8 +284,8 @@ fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -
     }
 }
 
-/// Every surface is on; every path of the API behind is open to all but Access keys.
-fn surfaces(upstream: &Upstream) -> SurfaceSettings {
+/// Every surface is on; the protected path is open to all but Access keys.
+fn surfaces(upstream: &Upstream, protected_path: &str) -> SurfaceSettings {
     let mount = || Some(Mount::default());
     SurfaceSettings {
         prefix: String::new(),
@@ -270,7 +300,7 @@ fn surfaces(upstream: &Upstream) -> SurfaceSettings {
         forward_auth: mount(),
         routes: vec![Route {
             host: None,
-            path: PROTECTED_PATH.to_owned(),
+            path: protected_path.to_owned(),
             admission: Admission {
                 audiences: AudienceSet::of(&[
                     Audience::Platform,
@@ -333,13 +363,13 @@ async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
     }
 }
 
-fn describe(node: &Node) -> DemoFile {
+fn describe(node: &Node, protected_path: &str) -> DemoFile {
     let live = node.engine(Environment::Live);
     let token = live.vault().derive("demo operator token");
     DemoFile {
         version: 1,
-        live: describe_environment(live),
-        test: describe_environment(node.engine(Environment::Test)),
+        live: describe_environment(live, protected_path),
+        test: describe_environment(node.engine(Environment::Test), protected_path),
         admin: DemoAdmin {
             url: node.admin_url(),
             token: key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &token),
@@ -347,7 +377,7 @@ fn describe(node: &Node) -> DemoFile {
     }
 }
 
-fn describe_environment(engine: &Engine) -> DemoEnvironment {
+fn describe_environment(engine: &Engine, protected_path: &str) -> DemoEnvironment {
     let pair = |audience| {
         let pair = engine
             .vault()
@@ -375,6 +405,6 @@ fn describe_environment(engine: &Engine) -> DemoEnvironment {
         },
         management: key_set(Audience::Management),
         access: key_set(Audience::Access),
-        protected_path: PROTECTED_PATH.to_owned(),
+        protected_path: protected_path.to_owned(),
     }
 }

@@ -26,7 +26,7 @@ pub struct ExplainSettings {
     pub base_string: Option<String>,
     /// The body, where it is a form.
     pub form_body: Option<String>,
-    /// Print JSON in stead of text.
+    /// Print JSON instead of text.
     pub json: bool,
 }
 
@@ -77,7 +77,7 @@ pub fn explain(settings: &ExplainSettings) -> Result<Explained, Box<dyn std::err
         agrees: claimed.as_ref().map(|_| difference.is_none()),
         difference: difference.map(|difference| {
             format!(
-                "byte {}, line {}: the server builds {:?}, the client signed {:?}",
+                "byte {}, line {}: the server builds \"{}\", the client signed \"{}\"",
                 difference.at_byte, difference.line, difference.ours, difference.theirs
             )
         }),

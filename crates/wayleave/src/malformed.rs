@@ -89,7 +89,7 @@ impl<B: Body + Unpin> Body for Marked<B> {
 pub(crate) struct WithRefusals<S> {
     stream: S,
     answering: Answering,
-    /// What is still to be written in stead of a bare refusal.
+    /// What is still to be written instead of a bare refusal.
     instead: Vec<u8>,
     written: usize,
 }
@@ -105,7 +105,7 @@ impl<S> WithRefusals<S> {
     }
 }
 
-/// The answer in stead of a bare one; `None` where it is something else.
+/// The answer instead of a bare one; `None` where it is something else.
 fn replacement(written: &[u8]) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(written).ok()?;
     let empty = head.ends_with("\r\n\r\n") && head.contains("content-length: 0\r\n");

@@ -324,20 +324,16 @@ async fn open_engine(
         database: environment.database.clone(),
         error,
     };
-    let database_is_new = match &environment.database {
-        Database::Sqlite(path) => {
-            if let Some(folder) = path.parent() {
-                key_file::create_private_folder(folder)?;
-            }
-            !path.exists()
-        }
-        Database::Postgres(_) => true,
-    };
+    if let Database::Sqlite(path) = &environment.database
+        && let Some(folder) = path.parent()
+    {
+        key_file::create_private_folder(folder)?;
+    }
     let store = Store::open(store_runtime, &environment.database, name, clock.now())
         .await
         .map_err(store_failed)?;
     // A master key is made only for a database that holds nothing yet.
-    let holds_nothing = database_is_new && is_empty(&store).await.map_err(store_failed)?;
+    let holds_nothing = is_empty(&store).await.map_err(store_failed)?;
     let vault = key_file::open_vault(&environment.master_key, holds_nothing, &**randomness)?;
     let engine_settings = EngineSettings {
         environment: name,

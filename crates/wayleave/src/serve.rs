@@ -32,12 +32,16 @@ pub(crate) fn serve(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
         Arc::new(SystemClock),
         Arc::new(SystemRandomness),
     )?;
-    for environment in Environment::ALL {
+    let served = Environment::ALL.map(|environment| {
         let credentials = node.engine(environment).credential_count();
-        tracing::info!(%environment, url = node.url(environment), credentials, "serving");
-    }
-    tracing::info!(url = node.admin_url(), "serving the admin address");
+        (environment, node.url(environment).to_owned(), credentials)
+    });
+    let admin = node.admin_url();
     let running = node.start(OperatorToken::new(token), Vec::new())?;
+    for (environment, url, credentials) in served {
+        tracing::info!(%environment, url, credentials, "serving");
+    }
+    tracing::info!(url = admin, "serving the admin address");
     wait_for_end()?;
     tracing::info!("ending: requests in flight are answered first");
     running.stop();

@@ -349,7 +349,8 @@ async fn dispatch(
             several => match select_environment(several, request.uri(), request.headers()) {
                 Some(surfaces) => surfaces,
                 None => {
-                    let answer = Dialect::Problem.render(&Fault::NotFound, None, request_id);
+                    let dialect = Dialect::of_path(request.uri().path());
+                    let answer = dialect.render(&Fault::NotFound, None, request_id);
                     return answer.map(Either::Left);
                 }
             },
@@ -376,9 +377,11 @@ async fn forward_to_upstream(
         scheme,
     } = forward;
     let accept = request.headers().get(header::ACCEPT).cloned();
+    let host = host_as_written(&request);
     let inbound = Inbound {
         source,
         scheme,
+        host: &host,
         request_id,
     };
     let answered = match upstream.address(&path, request.uri().query()) {
@@ -395,6 +398,19 @@ async fn forward_to_upstream(
     };
     let accept = accept.as_ref().and_then(|value| value.to_str().ok());
     dialect.render(&fault, accept, request_id).map(Either::Left)
+}
+
+/// The host that a request is for: of an absolute target, else of the `Host` header.
+fn host_as_written(request: &Request<RequestBody>) -> String {
+    let header = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok());
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    authority.or(header).unwrap_or_default().to_owned()
 }
 
 /// The address as people type it: a loopback or wildcard address becomes one that can be called.

@@ -20,7 +20,7 @@ pub struct SignSettings {
     pub secret_key: String,
     /// The text of the `Timestamp` header; `None`: now.
     pub timestamp: Option<String>,
-    /// Print JSON in stead of headers.
+    /// Print JSON instead of headers.
     pub json: bool,
 }
 

@@ -76,7 +76,7 @@ fn body(fault: &Fault, message: &str) -> Map<String, Value> {
                 body.insert(
                     "FirstDifference".into(),
                     json!(format!(
-                        "byte {}, line {}: we built {:?}, you signed {:?}",
+                        "byte {}, line {}: we built \"{}\", you signed \"{}\"",
                         difference.at_byte, difference.line, difference.ours, difference.theirs
                     )),
                 );

@@ -31,7 +31,7 @@ pub enum Dialect {
 impl Dialect {
     /// The dialect of an address that nothing serves, by its longest known prefix. `path`: without
     /// stage prefix.
-    pub(crate) fn of_path(path: &str) -> Self {
+    pub fn of_path(path: &str) -> Self {
         if content::resource_path(path).is_some() {
             Dialect::Content
         } else if is_below(path, "/api") {

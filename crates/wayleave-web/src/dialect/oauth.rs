@@ -83,7 +83,7 @@ pub(crate) async fn token(
     check_grant(&fields)?;
     let wanted = read_scope(&fields)?;
     let client = read_client(flavour, authorization, fields)?;
-    issue(engine, &client, wanted.as_ref(), source)
+    issue(engine, &client, wanted.as_ref(), source).await
 }
 
 fn options() -> Answer {
@@ -250,7 +250,7 @@ fn invalid_client(description: &str) -> Fault {
     }
 }
 
-fn issue(
+async fn issue(
     engine: &Engine,
     client: &Client,
     wanted: Option<&ScopeSet>,
@@ -258,6 +258,7 @@ fn issue(
 ) -> Result<Answer, Fault> {
     engine
         .issue_token(Audience::Platform, &client.readings, wanted, source)
+        .await
         .map(|issued| success(&issued))
         .map_err(|refusal| refused(refusal, client.by_basic))
 }

@@ -48,7 +48,7 @@ pub(crate) async fn exchange(
         // Read in any case: an answer before the body has come would end the connection.
         from_post(authorization, read_body(body, BODY_LIMIT_BYTES).await?)?
     };
-    issue(engine, pair, source, is_get)
+    issue(engine, pair, source, is_get).await
 }
 
 fn check_query(query: Option<&str>) -> Result<(), Fault> {
@@ -109,13 +109,16 @@ fn from_json(body: &[u8]) -> Result<(String, SecretText), Fault> {
     Ok((key, secret))
 }
 
-fn issue(
+async fn issue(
     engine: &Engine,
     pair: (String, SecretText),
     source: IpAddr,
     is_get: bool,
 ) -> Result<Answer, Fault> {
-    match engine.issue_token(Audience::Routes, &[pair], None, source) {
+    match engine
+        .issue_token(Audience::Routes, &[pair], None, source)
+        .await
+    {
         Ok(issued) => Ok(answer::json(
             StatusCode::OK,
             &json!({ "token": issued.text }),

@@ -74,6 +74,7 @@ on_both_databases! {
         assert_eq!(import("routes", "till one"), 409);
         assert_eq!(import("management", "7d21b0aa-55c3-4e19-bb02-6f3e9c8d1a47"), 201);
         assert_eq!(import("access", "7D21B0AA-55C3-4E19-BB02-6F3E9C8D1A47"), 409);
+        assert_eq!(import("routes", "7d21b0aa-55c3-4e19-bb02-6F3E9C8D1A47"), 409, "it would take the key set's place");
         assert_eq!(import("access", "no guid"), 422);
         assert_eq!(import("routes", "a:b"), 422);
         assert_eq!(import("routes", ""), 422);

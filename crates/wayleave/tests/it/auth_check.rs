@@ -40,6 +40,7 @@ fn who_may_not_pass_is_401_or_403_and_nothing_else() {
     let keys = node.keys(Environment::Live, Audience::Routes);
     let token = node.token(Environment::Live, &keys);
     forwarded(&node, "GET", "/hello").send().expect(401);
+    forwarded(&node, "GET", "/stag/hello").send().expect(401);
     forwarded(&node, "GET", "/hello")
         .bearer("x.y.z")
         .send()

@@ -93,6 +93,9 @@ fn unknown_addresses_are_404_in_the_dialect_of_their_prefix() {
         ("/token/x", "message"),
         ("/api/user/account", "message"),
         ("/oauth/x", "error"),
+        ("/stag/token", "message"),
+        ("/devl/oauth/token", "error"),
+        ("/stag/api/Property/x", "Message"),
         ("/x", "detail"),
     ] {
         let answer = node.live.get(path).send();
@@ -178,7 +181,7 @@ fn hostile_texts_as_ids_secrets_tokens_and_signatures_are_never_a_5xx() {
 }
 
 #[test]
-fn signed_requests_with_doubled_or_broken_parameters_are_400_once_the_key_is_known() {
+fn signed_requests_with_doubled_or_broken_parameters_are_400_whether_the_key_is_known_or_not() {
     let node = TestNode::start(DatabaseKind::Sqlite);
     let keys = node.keys(Environment::Test, Audience::Management);
     let [timestamp, authentication] = keys.signer().headers("GET", "/x", crate::harness::NOW_S);
@@ -190,6 +193,11 @@ fn signed_requests_with_doubled_or_broken_parameters_are_400_once_the_key_is_kno
             .send()
             .expect(400);
         assert!(answer.json()["Message"].is_string(), "{query}");
+        let unknown = authentication
+            .1
+            .replace(&keys.public_id, "11111111-2222-4333-8444-555555555555");
+        let call = node.test.get(&target).header(&timestamp.0, &timestamp.1);
+        call.header("Authentication", &unknown).send().expect(400);
     }
     // The API behind may want doubled parameters; with a token nothing speaks against them.
     let routes = node.keys(Environment::Test, Audience::Routes);

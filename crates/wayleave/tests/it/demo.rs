@@ -188,6 +188,25 @@ fn a_port_that_was_asked_for_and_is_busy_is_an_error_that_says_so() {
 }
 
 #[test]
+fn a_second_demonstration_on_the_folder_of_a_running_one_is_refused_and_leaves_its_file() {
+    let demo = DemoProcess::start(DatabaseKind::Sqlite);
+    let any = "127.0.0.1:0";
+    let run = binary()
+        .args([
+            "demo", "--live", any, "--test", any, "--admin", any, "--data",
+        ])
+        .arg(demo.folder.path())
+        .output()
+        .expect("the binary");
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(
+        !run.status.success() && said.contains("a demonstration is running"),
+        "{said}"
+    );
+    assert!(demo.json_path().exists());
+}
+
+#[test]
 fn an_api_of_ones_own_is_put_behind_it() {
     let demo = DemoProcess::start(DatabaseKind::Sqlite);
     let folder = wayleave_testkit::TestFolder::new();
@@ -223,7 +242,11 @@ fn an_api_of_ones_own_is_put_behind_it() {
         .get("/token")
         .basic(text(own, "/token/api_key"), text(own, "/token/api_secret"));
     let token = token.send().expect(200).json();
-    let answer = address.get("/hello").bearer(text(&token, "/token")).send();
+    assert_eq!(text(own, "/protected_path"), "/");
+    let answer = address
+        .get("/anything/at/all")
+        .bearer(text(&token, "/token"))
+        .send();
     let _ = second.kill();
     let _ = second.wait();
     let body = answer.expect(401).json();
