@@ -12,9 +12,10 @@ use wayleave_core::ScopeSet;
 use crate::directory::LookupId;
 
 const SHARDS: usize = 64;
-const SETS: usize = 256;
-/// An entry may lie in any of this many places of its set.
-const WAYS: usize = 4;
+const SETS: usize = 64;
+/// An entry may lie in any of this many places of its set; with fewer, some sets overflow long
+/// before the cache is full.
+const WAYS: usize = 16;
 
 /// What is remembered of a token.
 #[derive(Clone, Debug)]
