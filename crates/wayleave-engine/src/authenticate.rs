@@ -78,7 +78,7 @@ impl Engine {
         })
     }
 
-    /// The order of the checks is the order of the answers: form, clock, key, parameters,
+    /// The order of the checks is the order of the answers: form, clock, parameters, key,
     /// signature.
     fn authenticate_signature(
         &self,

@@ -38,17 +38,34 @@ pub enum FormError {
 /// assert_eq!(parse(b"IP=1&ip=2"), Err(FormError::DuplicateName("ip".to_owned())));
 /// ```
 pub fn parse(input: &[u8]) -> Result<Vec<(String, String)>, FormError> {
+    let mut owned = Vec::new();
+    for_each(input, |name, value| {
+        owned.push((name.to_owned(), value.to_owned()));
+    })?;
+    Ok(owned)
+}
+
+/// As [`parse`], but hands each decoded name and value on without making texts of their own. All
+/// of the input has been read and found good before the first is handed on.
+///
+/// # Errors
+/// See [`FormError`].
+///
+/// ```
+/// let mut names = Vec::new();
+/// wayleave_protocol::form::for_each(b"a=1&b=2", |name, _| names.push(name.to_owned())).unwrap();
+/// assert_eq!(names, ["a", "b"]);
+/// ```
+pub fn for_each(input: &[u8], mut take: impl FnMut(&str, &str)) -> Result<(), FormError> {
     let decoded = Decoded::read(input)?;
     if let Some(name) = decoded.duplicate() {
         return Err(FormError::DuplicateName(name.to_owned()));
     }
-    let owned = |piece: &Piece| {
-        (
-            decoded.name(piece).to_owned(),
-            decoded.value(piece).to_owned(),
-        )
-    };
-    Ok(decoded.pieces.iter().map(owned).collect())
+    decoded
+        .pieces
+        .iter()
+        .for_each(|piece| take(decoded.name(piece), decoded.value(piece)));
+    Ok(())
 }
 
 /// Decodes one form-encoded word, such as a client id within Basic credentials
@@ -157,6 +174,9 @@ impl Decoded {
 
     /// A name that occurs twice, letter case of A to Z ignored.
     fn duplicate(&self) -> Option<&str> {
+        if self.pieces.len() < 2 {
+            return None;
+        }
         let mut by_name: Vec<&Piece> = self.pieces.iter().collect();
         by_name.sort_by(|a, b| compare_ignoring_case(self.name(a), self.name(b)));
         by_name

@@ -164,6 +164,14 @@ fn claims_json(claims: &Claims<'_>) -> String {
 fn push_json_text(json: &mut String, text: &str) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     json.push('"');
+    if !text
+        .bytes()
+        .any(|byte| matches!(byte, b'"' | b'\\' | ..b' '))
+    {
+        json.push_str(text);
+        json.push('"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' | '\\' => json.extend(['\\', character]),

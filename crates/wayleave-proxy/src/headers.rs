@@ -49,7 +49,9 @@ fn is_disguised(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.contains('_') && {
         let plain = name.replace('_', "-");
-        OURS.iter().any(|ours| ours.as_str() == plain)
+        OURS.iter()
+            .chain(&HOP_BY_HOP)
+            .any(|name| name.as_str() == plain)
     }
 }
 

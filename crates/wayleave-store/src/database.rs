@@ -153,6 +153,11 @@ impl Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Whether other nodes may write to the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres { .. })
+    }
+
     /// Where background work on this store's data runs.
     pub fn runtime(&self) -> &StoreRuntime {
         &self.runtime

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
@@ -11,6 +11,15 @@ pub type Answer = Response<Full<Bytes>>;
 pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
+    answer
+}
+
+/// The answer to `OPTIONS`: the methods that an address has.
+pub(crate) fn options(allow: &'static str) -> Answer {
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 

@@ -538,7 +538,7 @@ fn built_in(surfaces: &SurfaceSettings) -> Vec<(&'static str, Option<String>, St
     add(
         "platform",
         surfaces.platform.as_ref(),
-        &["/authorize/access_token", "/api"],
+        &["/authorize", "/api"],
     );
     add("token", surfaces.token.as_ref(), &["/token"]);
     let content = surfaces.content.as_ref().map(|content| &content.mount);

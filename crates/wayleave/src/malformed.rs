@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -26,12 +27,19 @@ enum State {
 
 /// Whether a request is being answered on a connection.
 #[derive(Clone, Default)]
-pub(crate) struct Answering(Rc<Cell<State>>);
+pub(crate) struct Answering(Rc<Progress>);
+
+#[derive(Default)]
+struct Progress {
+    state: Cell<State>,
+    requests: Cell<u64>,
+}
 
 impl Answering {
     /// A request has come; what is written from now on is its answer.
     pub(crate) fn begin(&self) {
-        self.0.set(State::Answering);
+        self.0.state.set(State::Answering);
+        self.0.requests.set(self.0.requests.get() + 1);
     }
 
     /// Marks an answer's body, so that its end is noticed.
@@ -42,14 +50,27 @@ impl Answering {
         }
     }
 
+    /// Ends when the connection waited for a request at two looks, and none came between them.
+    pub(crate) async fn stays_idle(&self, look_interval: Duration) {
+        let mut at_last_look = None;
+        loop {
+            tokio::time::sleep(look_interval).await;
+            let seen = self.is_idle().then(|| self.0.requests.get());
+            if seen.is_some() && seen == at_last_look {
+                return;
+            }
+            at_last_look = seen;
+        }
+    }
+
     fn flushed(&self) {
-        if self.0.get() == State::Finishing {
-            self.0.set(State::Idle);
+        if self.0.state.get() == State::Finishing {
+            self.0.state.set(State::Idle);
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.0.get() == State::Idle
+        self.0.state.get() == State::Idle
     }
 }
 
@@ -61,7 +82,7 @@ pub(crate) struct Marked<B> {
 
 impl<B> Drop for Marked<B> {
     fn drop(&mut self) {
-        self.answering.0.set(State::Finishing);
+        self.answering.0.state.set(State::Finishing);
     }
 }
 

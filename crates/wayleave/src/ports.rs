@@ -1,4 +1,5 @@
-//! Where the clock and the randomness of the operating system enter (law 8). Nowhere else.
+//! Where the clock and the randomness of the operating system enter (law 8). One library has its own:
+//! aws-lc-rs takes the randomness of signatures and of new signing keys.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -17,7 +17,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
@@ -35,8 +35,10 @@ use crate::sample_api;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1_024;
-/// How long a client may take for the head of a request, and how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection that waits for the head of a request at two of these looks, and got none between
+/// them, is closed: so a head may take, and an idle connection is kept, 20 to 40 seconds. One timer
+/// for each connection, set anew every 20 seconds, costs nothing; one for each request did.
+const IDLE_LOOK_INTERVAL: Duration = Duration::from_secs(20);
 /// The largest head of a request.
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -295,14 +297,14 @@ where
     });
     let mut serving = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(None)
             .max_buf_size(HEAD_LIMIT_BYTES)
             .serve_connection(stream, answer)
     );
     let mut stop = core.stopped.clone();
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = answering.stays_idle(IDLE_LOOK_INTERVAL) => return,
         _ = stop.wait_for(|stopped| *stopped) => {
             serving.as_mut().graceful_shutdown();
             serving.await

@@ -1,5 +1,5 @@
 //! The log: lines go to a bounded buffer that one thread writes, so that a slow terminal slows no
-//! request down; lines that find the buffer full are dropped and counted.
+//! request down; lines that find the buffer full are dropped.
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt;

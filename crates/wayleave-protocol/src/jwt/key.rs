@@ -1,5 +1,6 @@
 //! The keys of tokens: making them, reading them, showing their public part.
 
+use crate::json::parse_object_within;
 use crate::secret::overwrite;
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
@@ -11,7 +12,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +26,11 @@ const POINT_BYTES: usize = 32;
 const CURVE_SIGNATURE_BYTES: usize = 64;
 /// Shortest RSA modulus, in bytes (RFC 7518 3.3: 2048 bits).
 const MIN_MODULUS_BYTES: usize = 256;
+
+/// Members of a JWK that are secret (RFC 7518 6.2.2, 6.3.2 and 6.4.1, RFC 8037 2).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// Members that hold a public key (RFC 7518 6.2.1 and 6.3.1, RFC 8037 2).
+const PUBLIC_MEMBERS: [&str; 4] = ["x", "y", "n", "e"];
 
 /// A signature algorithm for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -292,21 +298,54 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Reads a public key from a JWK (RFC 7517), strictly: `kid` and `alg` must be there, and
-    /// `kty`, `crv`, `use` and `key_ops` must agree with checking signatures.
+    /// Reads a public key from the text of a JWK: see [`VerifyingKey::from_jwk`]. A member
+    /// that stands twice is refused, at any depth. The caller bounds the size.
     ///
     /// # Errors
-    /// [`KeyError::Algorithm`], [`KeyError::Kid`], [`KeyError::Private`] or
+    /// Those of [`VerifyingKey::from_jwk`]; [`KeyError::Rejected`] for what is not one JSON
+    /// object without repeated members.
+    ///
+    /// ```
+    /// use wayleave_protocol::jwt::{KeyError, VerifyingKey};
+    /// // RFC 8037 A.2
+    /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"k1",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// assert_eq!(VerifyingKey::from_jwk_text(jwk.as_bytes()).unwrap().kid(), "k1");
+    /// let twice = jwk.replace(r#""kid":"k1""#, r#""kid":"k1","kid":"k2""#);
+    /// let refused = VerifyingKey::from_jwk_text(twice.as_bytes());
+    /// assert_eq!(refused.unwrap_err(), KeyError::Rejected);
+    /// ```
+    pub fn from_jwk_text(text: &[u8]) -> Result<Self, KeyError> {
+        let jwk = parse_object_within(text, super::MAX_DEPTH).map_err(|_| KeyError::Rejected)?;
+        Self::from_jwk(&Value::Object(jwk))
+    }
+
+    /// Reads a public key from a JWK (RFC 7517), strictly:
+    ///
+    /// - no private member, whatever its value;
+    /// - `kid` and `alg` must be there;
+    /// - `kty` and `crv` must be those of `alg`, and so must the members that hold the key:
+    ///   all of them, and none of another kind of key;
+    /// - `use`, when present, must be `"sig"`, and `key_ops` `["verify"]`;
+    /// - base64url must be canonical, coordinates 32 bytes long, a P-256 point on its curve, an
+    ///   RSA modulus odd and of at least 2048 bits, its exponent odd and 3 or more.
+    ///
+    /// Whether an Ed25519 key is a point, or one of small order under which anybody can sign, is
+    /// not checked: take keys from those only whom they speak for.
+    ///
+    /// Other members are not looked at. A [`Value`] cannot tell that a member stood twice: for
+    /// text from outside use [`VerifyingKey::from_jwk_text`].
+    ///
+    /// # Errors
+    /// [`KeyError::Private`], [`KeyError::Algorithm`], [`KeyError::Kid`] or
     /// [`KeyError::Rejected`].
     pub fn from_jwk(jwk: &Value) -> Result<Self, KeyError> {
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
-            .iter()
-            .any(|name| !jwk[name].is_null())
-        {
+        let jwk = jwk.as_object().ok_or(KeyError::Rejected)?;
+        if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
             return Err(KeyError::Private);
         }
-        let algorithm: Algorithm = jwk["alg"].as_str().ok_or(KeyError::Algorithm)?.parse()?;
-        let kid = jwk["kid"].as_str().ok_or(KeyError::Kid)?;
+        let algorithm: Algorithm = text(jwk, "alg").ok_or(KeyError::Algorithm)?.parse()?;
+        let kid = text(jwk, "kid").ok_or(KeyError::Kid)?;
         let members = Members::from_jwk(algorithm, jwk).ok_or(KeyError::Rejected)?;
         Self::new(kid, members)
     }
@@ -428,30 +467,33 @@ impl Members {
         })
     }
 
-    fn from_jwk(algorithm: Algorithm, jwk: &Value) -> Option<Self> {
-        let signs = jwk["use"].is_null() || jwk["use"] == "sig";
-        let operations = &jwk["key_ops"];
-        let verifies = operations.is_null()
-            || operations
-                .as_array()?
+    fn from_jwk(algorithm: Algorithm, jwk: &Map<String, Value>) -> Option<Self> {
+        let (kty, crv, names): (_, _, &[&str]) = match algorithm {
+            Algorithm::Es256 => ("EC", Some("P-256"), &["x", "y"]),
+            Algorithm::EdDsa => ("OKP", Some("Ed25519"), &["x"]),
+            Algorithm::Rs256 => ("RSA", None, &["n", "e"]),
+        };
+        let fits = text(jwk, "kty") == Some(kty)
+            && jwk.get("crv") == crv.map(Value::from).as_ref()
+            && checks_signatures(jwk)
+            && PUBLIC_MEMBERS
                 .iter()
-                .any(|operation| operation == "verify");
-        if !signs || !verifies {
+                .all(|name| jwk.contains_key(*name) == names.contains(name));
+        if !fits {
             return None;
         }
-        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok();
-        match (algorithm, jwk["kty"].as_str()?, jwk["crv"].as_str()) {
-            (Algorithm::Es256, "EC", Some("P-256")) => Some(Self::Ec {
+        let bytes = |name| URL_SAFE_NO_PAD.decode(text(jwk, name)?).ok();
+        Some(match algorithm {
+            Algorithm::Es256 => Self::Ec {
                 x: bytes("x")?,
                 y: bytes("y")?,
-            }),
-            (Algorithm::EdDsa, "OKP", Some("Ed25519")) => Some(Self::Ed { x: bytes("x")? }),
-            (Algorithm::Rs256, "RSA", None) => Some(Self::Rsa {
+            },
+            Algorithm::EdDsa => Self::Ed { x: bytes("x")? },
+            Algorithm::Rs256 => Self::Rsa {
                 n: bytes("n")?,
                 e: bytes("e")?,
-            }),
-            _ => None,
-        }
+            },
+        })
     }
 
     fn parse(&self) -> Option<ParsedPublicKey> {
@@ -497,14 +539,26 @@ impl Members {
     }
 }
 
-/// At least 2048 bits, no leading zeros, an odd exponent of 3 or more in at most 4 bytes.
+fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    jwk.get(name)?.as_str()
+}
+
+/// Whether `use` and `key_ops` (RFC 7517 4.2 and 4.3), where present, are those of a public key
+/// for signatures.
+fn checks_signatures(jwk: &Map<String, Value>) -> bool {
+    let allows = |name: &str, only: Value| jwk.get(name).is_none_or(|value| *value == only);
+    allows("use", json!("sig")) && allows("key_ops", json!(["verify"]))
+}
+
+/// A modulus of at least 2048 bits, an exponent of 3 or more in at most 4 bytes; both odd and
+/// without leading zeros.
 fn acceptable_rsa(n: &[u8], e: &[u8]) -> bool {
     let long_enough = n.len() > MIN_MODULUS_BYTES
         || n.len() == MIN_MODULUS_BYTES && n.first().is_some_and(|&byte| byte >= 0x80);
-    let canonical =
-        n.first().is_some_and(|&byte| byte != 0) && e.first().is_some_and(|&byte| byte != 0);
-    let exponent = e.len() <= 4 && e != [1] && e.last().is_some_and(|byte| byte & 1 == 1);
-    long_enough && canonical && exponent
+    let canonical = |number: &[u8]| number.first().is_some_and(|&byte| byte != 0);
+    let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
+    let exponent = e.len() <= 4 && e != [1];
+    long_enough && exponent && [n, e].into_iter().all(|it| canonical(it) && odd(it))
 }
 
 /// Splits one DER element off (X.690 8.1): its content, and what follows it.

@@ -584,37 +584,136 @@ fn unfit_keys_are_not_taken() {
         );
     }
     assert_eq!(read("k", Algorithm::Es256, b""), Err(KeyError::Rejected));
-    let jwk = |change: fn(&mut Value)| {
-        let mut jwk = PUBLIC.jwk();
-        change(&mut jwk);
-        VerifyingKey::from_jwk(&jwk).map(|_| ())
-    };
-    assert_eq!(jwk(|_| ()), Ok(()));
-    assert_eq!(jwk(|jwk| jwk["d"] = json!("AA")), Err(KeyError::Private));
-    assert_eq!(
-        jwk(|jwk| jwk["alg"] = json!("ES384")),
-        Err(KeyError::Algorithm)
-    );
-    assert_eq!(
-        jwk(|jwk| jwk["alg"] = json!("RS256")),
-        Err(KeyError::Rejected)
-    );
-    assert_eq!(jwk(|jwk| jwk["kid"] = json!(1)), Err(KeyError::Kid));
-    assert_eq!(
-        jwk(|jwk| jwk["use"] = json!("enc")),
-        Err(KeyError::Rejected)
-    );
-    assert_eq!(
-        jwk(|jwk| jwk["key_ops"] = json!(["sign"])),
-        Err(KeyError::Rejected)
-    );
-    assert_eq!(
-        jwk(|jwk| jwk["crv"] = json!("P-384")),
-        Err(KeyError::Rejected)
-    );
-    assert_eq!(jwk(|jwk| jwk["x"] = json!("AAAA")), Err(KeyError::Rejected));
-    assert_eq!(
-        VerifyingKey::from_jwk(&json!([])).map(|_| ()),
-        Err(KeyError::Algorithm)
-    );
+}
+
+/// A JWK of the key, altered.
+fn read_jwk(key: &VerifyingKey, change: impl FnOnce(&mut Value)) -> Result<(), KeyError> {
+    let mut jwk = key.jwk();
+    change(&mut jwk);
+    let read = VerifyingKey::from_jwk(&jwk).map(|_| ());
+    let text = VerifyingKey::from_jwk_text(jwk.to_string().as_bytes()).map(|_| ());
+    assert_eq!(read, text, "{jwk}");
+    read
+}
+
+fn public_of(algorithm: Algorithm) -> VerifyingKey {
+    let pkcs8 = generate(algorithm).unwrap();
+    let key = SigningKey::from_pkcs8("k", algorithm, pkcs8.as_bytes()).unwrap();
+    key.verifying_key()
+}
+
+#[test]
+fn a_jwk_whose_members_do_not_agree_is_not_taken() {
+    let cases = [
+        ("d", json!("AA"), KeyError::Private),
+        ("d", json!(null), KeyError::Private),
+        ("k", json!("AA"), KeyError::Private),
+        ("alg", json!("ES384"), KeyError::Algorithm),
+        ("alg", json!("es256"), KeyError::Algorithm),
+        ("alg", json!(null), KeyError::Algorithm),
+        ("alg", json!("RS256"), KeyError::Rejected),
+        ("alg", json!("EdDSA"), KeyError::Rejected),
+        ("kid", json!(1), KeyError::Kid),
+        ("kid", json!(""), KeyError::Kid),
+        ("kty", json!("OKP"), KeyError::Rejected),
+        ("kty", json!("ec"), KeyError::Rejected),
+        ("crv", json!("P-384"), KeyError::Rejected),
+        ("crv", json!(null), KeyError::Rejected),
+        ("use", json!("enc"), KeyError::Rejected),
+        ("use", json!(["sig"]), KeyError::Rejected),
+        ("use", json!(null), KeyError::Rejected),
+        ("key_ops", json!(["sign"]), KeyError::Rejected),
+        ("key_ops", json!(["sign", "verify"]), KeyError::Rejected),
+        ("key_ops", json!(["verify", "verify"]), KeyError::Rejected),
+        ("key_ops", json!("verify"), KeyError::Rejected),
+        ("key_ops", json!([]), KeyError::Rejected),
+        ("key_ops", json!(null), KeyError::Rejected),
+        ("n", json!("AQAB"), KeyError::Rejected),
+        ("x", json!("AAAA"), KeyError::Rejected),
+        ("x", json!(null), KeyError::Rejected),
+    ];
+    assert_eq!(read_jwk(&PUBLIC, |_| ()), Ok(()));
+    let verifies = read_jwk(&PUBLIC, |jwk| jwk["key_ops"] = json!(["verify"]));
+    assert_eq!(verifies, Ok(()));
+    let unknown = read_jwk(&PUBLIC, |jwk| jwk["x5t"] = json!("AA"));
+    assert_eq!(unknown, Ok(()));
+    for (name, value, reason) in cases {
+        let read = read_jwk(&PUBLIC, |jwk| jwk[name] = value.clone());
+        assert_eq!(read, Err(reason), "{name} = {value}");
+    }
+    for (name, reason) in [
+        ("alg", KeyError::Algorithm),
+        ("kid", KeyError::Kid),
+        ("kty", KeyError::Rejected),
+        ("crv", KeyError::Rejected),
+        ("x", KeyError::Rejected),
+        ("y", KeyError::Rejected),
+    ] {
+        let read = read_jwk(&PUBLIC, |jwk| {
+            jwk.as_object_mut().unwrap().remove(name);
+        });
+        assert_eq!(read, Err(reason), "{name} missing");
+    }
+}
+
+/// Every other text for the bytes of the member, and some for others.
+fn misspelt(text: &str) -> Vec<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+    let last = text.as_bytes().last().unwrap() + 1; // sets a bit that is not used
+    vec![
+        URL_SAFE.encode(&bytes),
+        format!("{}{}", &text[..text.len() - 1], char::from(last)),
+        format!(" {text}"),
+        format!("{text}\n"),
+        format!("{}/{}", &text[..1], &text[2..]),
+        URL_SAFE_NO_PAD.encode([&[0], bytes.as_slice()].concat()),
+        URL_SAFE_NO_PAD.encode([bytes.as_slice(), &[0]].concat()),
+        URL_SAFE_NO_PAD.encode(&bytes[1..]),
+        String::new(),
+    ]
+}
+
+#[test]
+fn only_the_one_spelling_of_a_jwk_is_taken() {
+    let ed = public_of(Algorithm::EdDsa);
+    let rsa = public_of(Algorithm::Rs256);
+    for (key, name) in [(&**PUBLIC, "x"), (&**PUBLIC, "y"), (&ed, "x"), (&rsa, "n")] {
+        let text = key.jwk()[name].as_str().unwrap().to_owned();
+        assert_eq!(read_jwk(key, |jwk| jwk[name] = json!(text)), Ok(()));
+        for wrong in misspelt(&text) {
+            let read = read_jwk(key, |jwk| jwk[name] = json!(wrong));
+            assert_eq!(read, Err(KeyError::Rejected), "{name} = {wrong:?}");
+        }
+    }
+    for exponent in ["", "AA", "AQ", "Ag", "AAEAAQ", "AQAC", "AQAAAAE", "AQAB="] {
+        let read = read_jwk(&rsa, |jwk| jwk["e"] = json!(exponent));
+        assert_eq!(read, Err(KeyError::Rejected), "{exponent}");
+    }
+    assert_eq!(read_jwk(&rsa, |jwk| jwk["e"] = json!("Aw")), Ok(()));
+    let with_curve = read_jwk(&rsa, |jwk| jwk["crv"] = json!("P-256"));
+    assert_eq!(with_curve, Err(KeyError::Rejected));
+    let with_point = read_jwk(&ed, |jwk| jwk["y"] = jwk["x"].clone());
+    assert_eq!(with_point, Err(KeyError::Rejected));
+    let off_curve = read_jwk(&PUBLIC, |jwk| jwk["y"] = jwk["x"].clone());
+    assert_eq!(off_curve, Err(KeyError::Rejected));
+}
+
+#[test]
+fn a_jwk_is_one_object_whose_members_stand_once() {
+    let text = PUBLIC.jwk().to_string();
+    let read = |text: &str| VerifyingKey::from_jwk_text(text.as_bytes()).map(|_| ());
+    assert_eq!(read(&text), Ok(()));
+    for wrong in [
+        text.replacen('{', r#"{"kid":"k1","#, 1),
+        text.replacen('{', r#"{"d":"AA","d":"AA","#, 1),
+        text.replacen('{', r#"{"x5c":[{"a":1,"a":1}],"#, 1),
+        format!("{text},"),
+        format!("[{text}]"),
+        "{}x".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(read(&wrong), Err(KeyError::Rejected), "{wrong}");
+    }
+    let list = VerifyingKey::from_jwk(&json!([])).map(|_| ());
+    assert_eq!(list, Err(KeyError::Rejected));
 }

@@ -1,12 +1,12 @@
 //! The client credentials grant (RFC 6749 section 4.4) at its two addresses: our own, and the one
 //! that clients of the platform API know.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::request::Parts;
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
-use serde_json::json;
 use wayleave_core::{Audience, ScopeSet};
 use wayleave_engine::{Engine, IssuedToken, TOKEN_LIFE_S, TokenRefusal};
 use wayleave_protocol::secret::SecretText;
@@ -41,12 +41,13 @@ struct Fields {
 }
 
 impl Fields {
-    fn set(&mut self, name: &str, value: String) {
+    fn set(&mut self, name: &str, value: &str) {
+        let value = || value.to_owned();
         match name {
-            "grant_type" => self.grant_type = Some(value),
-            "client_id" => self.client_id = Some(value),
-            "client_secret" => self.client_secret = Some(SecretText::new(value)),
-            "scope" => self.scope = Some(value),
+            "grant_type" => self.grant_type = Some(value()),
+            "client_id" => self.client_id = Some(value()),
+            "client_secret" => self.client_secret = Some(SecretText::new(value())),
+            "scope" => self.scope = Some(value()),
             _ => {}
         }
     }
@@ -69,7 +70,7 @@ pub(crate) async fn token(
 ) -> Result<Answer, Fault> {
     match parts.method {
         Method::POST => {}
-        Method::OPTIONS => return Ok(options()),
+        Method::OPTIONS => return Ok(answer::options("POST, OPTIONS")),
         _ => {
             return Err(Fault::Method {
                 allow: "POST, OPTIONS",
@@ -86,12 +87,6 @@ pub(crate) async fn token(
     issue(engine, &client, wanted.as_ref(), source).await
 }
 
-fn options() -> Answer {
-    let mut answer = answer::empty(StatusCode::NO_CONTENT);
-    answer::set(&mut answer, header::ALLOW, "POST, OPTIONS");
-    answer
-}
-
 fn invalid_request(description: impl Into<String>) -> Fault {
     Fault::OAuth {
         code: "invalid_request",
@@ -103,7 +98,8 @@ fn invalid_request(description: impl Into<String>) -> Fault {
 
 /// Refuses credentials in the query, and a query that can be read in two ways.
 pub(crate) fn check_query(query: Option<&str>) -> Result<(), Fault> {
-    let parameters = form::parse(query.unwrap_or_default().as_bytes())
+    let Some(query) = query else { return Ok(()) };
+    let parameters = form::parse(query.as_bytes())
         .map_err(|error| invalid_request(format!("the query: {error}")))?;
     match parameters
         .iter()
@@ -120,18 +116,15 @@ fn read_fields(flavour: Flavour, media_type: &str, body: &[u8]) -> Result<Fields
     let mut fields = Fields::default();
     match media_type {
         "application/x-www-form-urlencoded" | "" => {
-            let pairs =
-                form::parse(body).map_err(|error| invalid_request(format!("the body: {error}")))?;
-            pairs
-                .into_iter()
-                .for_each(|(name, value)| fields.set(&name, value));
+            form::for_each(body, |name, value| fields.set(name, value))
+                .map_err(|error| invalid_request(format!("the body: {error}")))?;
         }
         "application/json" if flavour == Flavour::Platform => {
             let members = strict_json::parse_object(body)
                 .map_err(|error| invalid_request(format!("the body: {error}")))?;
             for (name, value) in members {
                 match value {
-                    serde_json::Value::String(value) => fields.set(&name, value),
+                    serde_json::Value::String(value) => fields.set(&name, &value),
                     serde_json::Value::Null => {}
                     _ if BODY_ONLY.contains(&name.as_str()) => {
                         return Err(invalid_request(format!("{name} must be a string")));
@@ -264,16 +257,23 @@ async fn issue(
 }
 
 fn success(issued: &IssuedToken) -> Answer {
-    let mut body = json!({
-        "access_token": issued.text,
-        "token_type": "Bearer",
-        "expires_in": TOKEN_LIFE_S,
-    });
+    // Neither tokens nor scopes have a letter that JSON escapes (RFC 7515 2, RFC 6749 3.3).
+    let mut body = String::with_capacity(issued.text.len() + 128);
+    body.push_str("{\"access_token\":\"");
+    body.push_str(&issued.text);
+    let _ = write!(
+        body,
+        "\",\"token_type\":\"Bearer\",\"expires_in\":{TOKEN_LIFE_S}"
+    );
     if !issued.scopes.is_empty() {
-        body["scope"] = json!(issued.scopes.to_string());
+        body.push_str(",\"scope\":\"");
+        body.push_str(&issued.scopes.to_string());
+        body.push('"');
     }
-    let mut answer = answer::json(StatusCode::OK, &body);
-    answer::set(&mut answer, header::PRAGMA, "no-cache");
+    body.push('}');
+    let mut answer = answer::text(StatusCode::OK, "application/json", body);
+    let headers = answer.headers_mut();
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     answer
 }
 

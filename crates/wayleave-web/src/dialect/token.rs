@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wayleave_core::Audience;
 use wayleave_engine::{Engine, TokenRefusal};
 use wayleave_protocol::secret::SecretText;
@@ -33,11 +33,7 @@ pub(crate) async fn exchange(
     let is_get = match parts.method {
         Method::GET | Method::HEAD => true,
         Method::POST => false,
-        Method::OPTIONS => {
-            let mut answer = answer::empty(StatusCode::NO_CONTENT);
-            answer::set(&mut answer, header::ALLOW, ALLOW);
-            return Ok(answer);
-        }
+        Method::OPTIONS => return Ok(answer::options(ALLOW)),
         _ => return Err(Fault::Method { allow: ALLOW }),
     };
     check_query(parts.uri.query())?;
@@ -52,7 +48,8 @@ pub(crate) async fn exchange(
 }
 
 fn check_query(query: Option<&str>) -> Result<(), Fault> {
-    let parameters = form::parse(query.unwrap_or_default().as_bytes())
+    let Some(query) = query else { return Ok(()) };
+    let parameters = form::parse(query.as_bytes())
         .map_err(|error| Fault::BadRequest(format!("the query: {error}")))?;
     let in_url = |name: &str| {
         name.eq_ignore_ascii_case("api_key") || name.eq_ignore_ascii_case("api_secret")
@@ -119,9 +116,11 @@ async fn issue(
         .issue_token(Audience::Routes, &[pair], None, source)
         .await
     {
-        Ok(issued) => Ok(answer::json(
+        // A token has no letter that JSON escapes (RFC 7515 section 2).
+        Ok(issued) => Ok(answer::text(
             StatusCode::OK,
-            &json!({ "token": issued.text }),
+            "application/json",
+            ["{\"token\":\"", &issued.text, "\"}"].concat(),
         )),
         Err(TokenRefusal::WrongCredentials | TokenRefusal::Scope) => Err(unauthorized(is_get)),
         Err(TokenRefusal::Lapsed) => Err(Fault::NotAdmitted(wayleave_core::NotAdmitted::Lapsed)),
