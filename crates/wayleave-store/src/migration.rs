@@ -10,7 +10,10 @@ use crate::link::Link;
 
 /// The steps in their order; a database's schema is the number of steps that it has taken. A step
 /// that has been released is never edited.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_credentials.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_credentials.sql"),
+    include_str!("../migrations/0002_operating.sql"),
+];
 
 /// Any number: the key of the lock that lets one node migrate while the others wait.
 const POSTGRES_LOCK: i64 = 0x7761_796c;
