@@ -222,6 +222,8 @@ impl fmt::Display for SchemeSet {
 pub enum CredentialState {
     /// It proves requests and gets tokens.
     Active,
+    /// It proves nothing until it is enabled again, and neither do its tokens.
+    Disabled,
     /// Dead at once and for ever, with its tokens.
     Revoked,
 }
@@ -231,6 +233,7 @@ impl CredentialState {
     pub fn as_str(self) -> &'static str {
         match self {
             CredentialState::Active => "active",
+            CredentialState::Disabled => "disabled",
             CredentialState::Revoked => "revoked",
         }
     }
@@ -242,10 +245,11 @@ impl FromStr for CredentialState {
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         match text {
             "active" => Ok(CredentialState::Active),
+            "disabled" => Ok(CredentialState::Disabled),
             "revoked" => Ok(CredentialState::Revoked),
             _ => Err(UnknownWord {
                 noun: "credential state",
-                known: "active, revoked",
+                known: "active, disabled, revoked",
             }),
         }
     }

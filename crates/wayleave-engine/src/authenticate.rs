@@ -1,13 +1,15 @@
 //! The one verifier: evidence in, a proven [`Caller`] out.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use wayleave_core::{Scheme, ScopeSet};
-use wayleave_protocol::jwt;
+use wayleave_protocol::jwt::{self, VerifiedToken};
 use wayleave_protocol::signed::{self, SignedRequest};
 
 use crate::directory::{LookupId, Record};
 use crate::engine::Engine;
+use crate::revoked::TokenId;
 use crate::seen::{SeenToken, SeenTokens};
 use crate::{Caller, Evidence, MalformedEvidence, Unproven};
 
@@ -34,23 +36,56 @@ impl Engine {
         let now_s = self.now().unix_s();
         let digest = SeenTokens::digest(token);
         let seen = match self.seen.get(&digest) {
-            Some(seen) => seen,
-            None => {
+            Some(seen) if seen.epoch == self.key_epoch.load(Ordering::Acquire) => seen,
+            _ => {
                 let seen = self.verify_token(token, now_s)?;
                 self.seen.put(digest, seen.clone(), now_s);
                 seen
             }
         };
-        if now_s >= seen.expires_s + LEEWAY_S {
-            return Err(Unproven::Token(jwt::TokenError::Expired));
-        }
+        self.check_seen(&seen, now_s)?;
         let found = self.directory.with(seen.lookup, |record| {
-            if !record.is_active() || seen.issued_s < record.not_before_s {
+            if !record.is_active(now_s) || !record.takes_token_of(seen.issued_s) {
                 return Err(Unproven::TokenRevoked);
             }
             Ok(self.caller(seen.lookup, record, scheme, seen.narrowed.clone()))
         });
         found.unwrap_or(Err(Unproven::UnknownKey))
+    }
+
+    /// What may have changed since a token was verified, but for its credential.
+    fn check_seen(&self, seen: &SeenToken, now_s: i64) -> Result<(), Unproven> {
+        if now_s >= seen.expires_s + LEEWAY_S {
+            Err(Unproven::Token(jwt::TokenError::Expired))
+        } else if self.revoked_tokens.contains(seen.token) {
+            Err(Unproven::TokenRevoked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The claims of a token of this environment that counts now: signed by us, not expired, not
+    /// revoked, of a credential that counts. `read`: what is wanted of its credential.
+    pub(crate) fn good_token<T>(
+        &self,
+        token: &str,
+        read: impl FnOnce(&Record) -> T,
+    ) -> Option<(VerifiedToken, T)> {
+        let now_s = self.now().unix_s();
+        let ring = self.signing_keys.load();
+        let find = |kid: &str| ring.find(kid);
+        let verified = jwt::verify(token, self.issuer(), now_s, LEEWAY_S, find).ok()?;
+        if self.revoked_tokens.contains(TokenId::of(&verified.jti)) {
+            return None;
+        }
+        let lookup = LookupId::of(&verified.client_id);
+        let found = self.directory.with(lookup, |record| {
+            let counts = record.is_active(now_s)
+                && record.takes_token_of(verified.iat)
+                && record.grant.audience.as_str() == verified.aud;
+            counts.then(|| read(record))
+        });
+        found.flatten().map(|found| (verified, found))
     }
 
     fn verify_token(&self, token: &str, now_s: i64) -> Result<SeenToken, Unproven> {
@@ -72,6 +107,8 @@ impl Engine {
         });
         Ok(SeenToken {
             lookup,
+            token: TokenId::of(&verified.jti),
+            epoch: ring.epoch,
             issued_s: verified.iat,
             expires_s: verified.exp,
             narrowed: narrowed.unwrap_or(Err(Unproven::UnknownKey))?,
@@ -90,7 +127,8 @@ impl Engine {
                 header: "Authentication",
             })?;
         let timestamp = read_timestamp(evidence)?;
-        signed::check_timestamp(timestamp, self.now().unix_s()).map_err(Unproven::Timestamp)?;
+        let now_s = self.now().unix_s();
+        signed::check_timestamp(timestamp, now_s).map_err(Unproven::Timestamp)?;
         let request = signed_request(evidence, timestamp);
         let lookup = LookupId::of(presented.key_id);
         // Keys that prove nothing cost as much work and get the same answers as those that do.
@@ -99,12 +137,16 @@ impl Engine {
             Err(verdict.map_or_else(Unproven::Parameters, |_| refusal))
         };
         let found = self.directory.with(lookup, |record| {
-            if !record.is_active() {
+            if !record.is_active(now_s) {
                 return disproved(Unproven::Revoked);
             }
-            for secret in record.signing_secrets() {
-                let verdict = signed::verify(&request, &presented.signature, secret);
+            for secret in record.live_secrets(now_s) {
+                let Some(text) = secret.signing_text() else {
+                    continue;
+                };
+                let verdict = signed::verify(&request, &presented.signature, text);
                 if verdict.map_err(Unproven::Parameters)? {
+                    self.directory.note_use(lookup, &secret, now_s);
                     return Ok(self.caller(lookup, record, Scheme::Signed, None));
                 }
             }

@@ -1,13 +1,21 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::json;
+use subtle::ConstantTimeEq;
 use wayleave_core::{
     Audience, CredentialId, CredentialState, Environment, IntegrationId, PublicId, SchemeSet,
-    ScopeSet, SecretId,
+    ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 use wayleave_protocol::secret::SecretText;
-use wayleave_store::{Credential, Secret, SecretForm, StoreError};
+use wayleave_store::{
+    Credential, CredentialWithSecrets, Secret, SecretForm, StoreError, Transaction,
+};
 
-use crate::directory::secret_row;
+use crate::audit::{Act, Actor};
+use crate::directory::{LookupId, secret_row};
 use crate::engine::Engine;
 use crate::partner::not_found;
 use crate::ports::random;
@@ -15,18 +23,28 @@ use crate::{Refusal, Vault};
 
 /// The longest secret that can be imported, in bytes.
 const LONGEST_SECRET_BYTES: usize = 256;
+/// The longest name of a credential, in letters.
+const LONGEST_NAME: usize = 200;
+/// How many secrets of a credential may be good at once.
+const MOST_LIVE_SECRETS: usize = 5;
+/// How many credentials may be imported in one transaction.
+pub const MOST_IMPORTED: usize = 1_000;
 
 /// What a new credential is to be.
 #[derive(Debug)]
 pub struct NewCredential {
     /// The client program that it is for.
     pub integration_id: IntegrationId,
+    /// What it is used for, for people; may be empty.
+    pub name: String,
     /// What it opens.
     pub audience: Audience,
     /// How it may prove a request; `None`: as is usual for the audience.
     pub schemes: Option<SchemeSet>,
     /// What it may do within the audience.
     pub scopes: ScopeSet,
+    /// From when on it is dead; `None`: never by itself.
+    pub expires_at: Option<Timestamp>,
     /// An id and a secret that partners have already; `None`: new ones are made.
     pub imported: Option<ImportedPair>,
 }
@@ -40,13 +58,33 @@ pub struct ImportedPair {
     pub secret: SecretText,
 }
 
-/// A credential just made, with its secret: the only time that the secret is seen (law 5).
+/// A credential with a secret just made: the only time that the secret is seen (law 5).
 #[derive(Debug)]
 pub struct IssuedCredential {
     /// The credential as stored.
-    pub credential: Credential,
+    pub credential: CredentialWithSecrets,
     /// The secret, to be shown once.
     pub secret: SecretText,
+}
+
+/// How a planned change of secrets goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Roll {
+    /// How long the secrets that are good now stay good beside the new one; zero ends them at once.
+    pub overlap: Duration,
+    /// Ends one of them early, once it was not used for so long.
+    pub retire_unused: Option<Duration>,
+}
+
+/// What became of one entry of an import.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Imported {
+    /// It is there now.
+    Added,
+    /// It was there already, with this secret.
+    Present,
+    /// Its public id belongs to a credential with another secret.
+    Taken,
 }
 
 /// The environment in our own key texts.
@@ -107,65 +145,180 @@ fn check_secret(secret: &SecretText) -> Result<(), Refusal> {
     })
 }
 
+/// A change of one credential, decided within its transaction.
+type Change = Box<
+    dyn FnOnce(&mut CredentialWithSecrets, Timestamp) -> Result<Option<Secret>, StoreError> + Send,
+>;
+
 impl Engine {
     /// Makes a credential, or imports one. The answer is the only place where its secret is seen.
-    pub async fn create_credential(&self, new: NewCredential) -> Result<IssuedCredential, Refusal> {
-        let now = self.now();
-        let pair = new.imported.unwrap_or_else(|| {
-            let randomness = &*self.randomness;
-            new_pair(
-                self.environment(),
-                new.audience,
-                random(randomness),
-                random(randomness),
-            )
-        });
-        check_secret(&pair.secret)?;
-        let public_id =
-            PublicId::parse(&pair.public_id, new.audience).map_err(|error| Refusal::Invalid {
-                field: "public_id",
-                why: error.to_string(),
-            })?;
-        let id = CredentialId::new(now, random(&*self.randomness));
-        let read_partner = self
+    pub async fn create_credential(
+        &self,
+        by: &Actor,
+        new: NewCredential,
+    ) -> Result<IssuedCredential, Refusal> {
+        let integration_id = new.integration_id;
+        let read = self
             .store
-            .read(move |reader| Box::pin(reader.integration(new.integration_id)));
-        let integration = read_partner.await?.ok_or(Refusal::NotFound {
+            .read(move |reader| Box::pin(reader.integration(integration_id)));
+        let integration = read.await?.ok_or(Refusal::NotFound {
             noun: "integration",
         })?;
-        let credential = Credential {
-            id,
-            public_id,
-            integration_id: new.integration_id,
-            partner_id: integration.partner_id,
-            audience: new.audience,
-            schemes: new
-                .schemes
-                .unwrap_or_else(|| new.audience.default_schemes()),
-            scopes: new.scopes,
-            state: CredentialState::Active,
-            not_before_at: now,
-            created_at: now,
-            revoked_at: None,
-        };
-        let secret = self.keep(id, new.audience, &pair.secret);
-        self.add_credential(credential.clone(), secret).await?;
-        Ok(IssuedCredential {
-            credential,
-            secret: pair.secret,
-        })
-    }
-
-    async fn add_credential(&self, credential: Credential, secret: Secret) -> Result<(), Refusal> {
-        let written = self.store.write(self.now(), move |transaction| {
-            Box::pin(async move { transaction.add_credential(&credential, &secret).await })
+        let (mut stored, secret) = self.compose(new)?;
+        stored.credential.partner_id = integration.partner_id;
+        let act = Act::new("credential.create", stored.credential.id).with(json!({
+            "integration": integration_id.to_string(),
+            "audience": stored.credential.audience.as_str(),
+            "public_id": stored.credential.public_id.as_str(),
+        }));
+        let added = stored.clone();
+        let written = self.audited(by, act, move |transaction| {
+            Box::pin(async move {
+                transaction
+                    .add_credential(&added.credential, &added.secrets[0])
+                    .await
+            })
         });
         written.await.map_err(|error| match error {
             StoreError::Conflict => Refusal::Taken { noun: "id" },
             other => not_found("integration")(other),
         })?;
         self.catch_up_soon().await;
-        Ok(())
+        Ok(IssuedCredential {
+            credential: stored,
+            secret,
+        })
+    }
+
+    /// Imports credentials in one transaction, so that partners keep their keys; at most
+    /// [`MOST_IMPORTED`]. An entry that is there already changes nothing, so a broken import is
+    /// simply repeated. Errors: the place of the first bad entry, and nothing is imported.
+    pub async fn import_credentials(
+        &self,
+        by: &Actor,
+        entries: Vec<NewCredential>,
+    ) -> Result<Vec<Imported>, (usize, Refusal)> {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut fresh = Vec::new();
+        let mut integrations = HashSet::new();
+        for (place, entry) in entries.into_iter().enumerate() {
+            let refused = |refusal| (place, refusal);
+            self.must_be_integration(entry.integration_id, &mut integrations)
+                .await
+                .map_err(refused)?;
+            let (stored, secret) = self.compose(entry).map_err(refused)?;
+            let known = self.known_pair(&stored, &secret);
+            if known.is_none() {
+                fresh.push((place, stored));
+            }
+            outcomes.push(known.unwrap_or(Imported::Added));
+        }
+        let act = Act::new("credential.import", "").with(json!({ "count": fresh.len() }));
+        let written = self.audited(by, act, move |transaction| {
+            Box::pin(async move { add_all(transaction, &fresh).await })
+        });
+        for place in written.await.map_err(|error| (0, error.into()))? {
+            outcomes[place] = Imported::Taken;
+        }
+        self.catch_up_soon().await;
+        Ok(outcomes)
+    }
+
+    /// `known`: those that were found before.
+    async fn must_be_integration(
+        &self,
+        id: IntegrationId,
+        known: &mut HashSet<IntegrationId>,
+    ) -> Result<(), Refusal> {
+        if known.contains(&id) {
+            return Ok(());
+        }
+        let read = self
+            .store
+            .read(move |reader| Box::pin(reader.integration(id)));
+        match read.await? {
+            None => Err(Refusal::NotFound {
+                noun: "integration",
+            }),
+            Some(_) => {
+                known.insert(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// What an imported pair is to us already.
+    fn known_pair(&self, stored: &CredentialWithSecrets, secret: &SecretText) -> Option<Imported> {
+        let lookup = LookupId::of(stored.credential.public_id.as_str());
+        let now_s = self.now().unix_s();
+        self.directory.with(lookup, |record| {
+            let is_same = record
+                .find_secret(secret.expose(), &self.vault, now_s)
+                .is_some()
+                || record.live_secrets(now_s).any(|held| {
+                    held.signing_text()
+                        .is_some_and(|text| bool::from(text.ct_eq(secret.expose().as_bytes())))
+                });
+            if is_same {
+                Imported::Present
+            } else {
+                Imported::Taken
+            }
+        })
+    }
+
+    /// A new credential with its first secret, not stored yet; its partner is filled in later.
+    fn compose(&self, new: NewCredential) -> Result<(CredentialWithSecrets, SecretText), Refusal> {
+        let now = self.now();
+        let pair = new.imported.unwrap_or_else(|| self.new_pair(new.audience));
+        check_secret(&pair.secret)?;
+        check_credential_name(&new.name)?;
+        let public_id =
+            PublicId::parse(&pair.public_id, new.audience).map_err(|error| Refusal::Invalid {
+                field: "public_id",
+                why: error.to_string(),
+            })?;
+        let schemes = new
+            .schemes
+            .unwrap_or_else(|| new.audience.default_schemes());
+        if schemes.is_empty() {
+            return Err(Refusal::Invalid {
+                field: "schemes",
+                why: "without a scheme the credential can prove nothing".to_owned(),
+            });
+        }
+        let id = CredentialId::new(now, random(&*self.randomness));
+        let credential = Credential {
+            id,
+            public_id,
+            name: new.name,
+            integration_id: new.integration_id,
+            partner_id: wayleave_core::PartnerId::new(now, [0; 10]),
+            audience: new.audience,
+            schemes,
+            scopes: new.scopes,
+            state: CredentialState::Active,
+            not_before_at: now,
+            created_at: now,
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        let secret = self.keep(id, new.audience, &pair.secret);
+        let stored = CredentialWithSecrets {
+            credential,
+            secrets: vec![secret],
+        };
+        Ok((stored, pair.secret))
+    }
+
+    fn new_pair(&self, audience: Audience) -> ImportedPair {
+        let randomness = &*self.randomness;
+        new_pair(
+            self.environment(),
+            audience,
+            random(randomness),
+            random(randomness),
+        )
     }
 
     /// A secret in the form in which its audience keeps it.
@@ -181,34 +334,310 @@ impl Engine {
                 &*self.randomness,
             ),
         };
-        let master_key_id = self.vault.newest_key_id().to_owned();
         Secret {
             id,
             credential_id,
             form,
-            master_key_id,
+            master_key_id: self.vault.newest_key_id().to_owned(),
             material,
             created_at: now,
+            superseded_at: None,
+            expires_at: None,
+            retire_unused: None,
+            last_used_at: None,
         }
     }
 
-    /// Ends a credential and its tokens; holds from the next request on.
-    pub async fn revoke_credential(&self, id: CredentialId) -> Result<Credential, Refusal> {
-        let now = self.now();
-        let revoked = self.store.write(now, move |transaction| {
-            Box::pin(async move {
-                transaction.revoke_credential(id, now).await?;
-                transaction
-                    .reader()
-                    .credential(id)
-                    .await?
-                    .ok_or(StoreError::NotFound)
-            })
+    /// Ends a credential and its tokens for ever; holds from the next request on.
+    pub async fn revoke_credential(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        let change: Change = Box::new(|stored, now| {
+            stored.credential.state = CredentialState::Revoked;
+            stored.credential.revoked_at.get_or_insert(now);
+            Ok(None)
         });
-        let revoked = revoked.await.map_err(not_found("credential"))?;
-        self.catch_up().await?;
-        Ok(revoked.credential)
+        self.change(by, Act::new("credential.revoke", id), id, change)
+            .await
     }
+
+    /// Lets a credential and its tokens count for nothing until it is enabled again.
+    pub async fn disable_credential(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        self.set_state(by, "credential.disable", id, CredentialState::Disabled)
+            .await
+    }
+
+    /// Lets a disabled credential count again, with those of its tokens that have not expired.
+    pub async fn enable_credential(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        self.set_state(by, "credential.enable", id, CredentialState::Active)
+            .await
+    }
+
+    async fn set_state(
+        &self,
+        by: &Actor,
+        act: &'static str,
+        id: CredentialId,
+        state: CredentialState,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        let change: Change = Box::new(move |stored, _| {
+            must_not_be_revoked(stored)?;
+            stored.credential.state = state;
+            Ok(None)
+        });
+        self.change(by, Act::new(act, id), id, change).await
+    }
+
+    /// Sets the moment from which a credential and its tokens are dead; `None`: never by itself.
+    pub async fn expire_credential(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+        at: Option<Timestamp>,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        let act = Act::new("credential.expire", id)
+            .with(json!({ "expires_at": at.map(Timestamp::unix_s) }));
+        let change: Change = Box::new(move |stored, _| {
+            must_not_be_revoked(stored)?;
+            stored.credential.expires_at = at;
+            Ok(None)
+        });
+        self.change(by, act, id, change).await
+    }
+
+    /// Gives a credential a new secret; the ones it has stay good for an overlap, tokens live on.
+    /// `own`: a secret from elsewhere. Errors: [`Refusal::Forbidden`] when it is revoked or has as
+    /// many good secrets as it may.
+    pub async fn roll_credential(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+        roll: Roll,
+        own: Option<SecretText>,
+    ) -> Result<IssuedCredential, Refusal> {
+        let audience = self.audience_of(id).await?;
+        let secret = own.unwrap_or_else(|| self.new_pair(audience).secret);
+        check_secret(&secret)?;
+        let added = self.keep(id, audience, &secret);
+        let act = Act::new("credential.roll", id).with(json!({
+            "overlap_s": roll.overlap.as_secs(),
+            "secret": added.id.to_string(),
+        }));
+        let change: Change = Box::new(move |stored, now| {
+            must_not_be_revoked(stored)?;
+            supersede(stored, roll, now)?;
+            Ok(Some(added))
+        });
+        let credential = self.change(by, act, id, change).await?;
+        Ok(IssuedCredential { credential, secret })
+    }
+
+    /// Answers a suspected leak: a new public id and secret; the old pair and its tokens are dead
+    /// at once.
+    pub async fn refresh_credential(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+    ) -> Result<IssuedCredential, Refusal> {
+        let audience = self.audience_of(id).await?;
+        let pair = self.new_pair(audience);
+        let public_id =
+            PublicId::parse(&pair.public_id, audience).map_err(|error| Refusal::Invalid {
+                field: "public_id",
+                why: error.to_string(),
+            })?;
+        let added = self.keep(id, audience, &pair.secret);
+        let act =
+            Act::new("credential.refresh", id).with(json!({ "public_id": public_id.as_str() }));
+        let change: Change = Box::new(move |stored, now| {
+            must_not_be_revoked(stored)?;
+            stored.credential.public_id = public_id;
+            stored.credential.not_before_at = now;
+            for secret in stored
+                .secrets
+                .iter_mut()
+                .filter(|secret| secret.is_live(now))
+            {
+                secret.superseded_at.get_or_insert(now);
+                secret.expires_at = Some(now);
+            }
+            Ok(Some(added))
+        });
+        let credential = self.change(by, act, id, change).await?;
+        Ok(IssuedCredential {
+            credential,
+            secret: pair.secret,
+        })
+    }
+
+    /// Ends one secret of a credential now. Errors: [`Refusal::Forbidden`] for the last good one.
+    pub async fn end_secret(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+        secret_id: SecretId,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        let act =
+            Act::new("credential.end_secret", id).with(json!({ "secret": secret_id.to_string() }));
+        let change: Change = Box::new(move |stored, now| {
+            let live = stored
+                .secrets
+                .iter()
+                .filter(|secret| secret.is_live(now))
+                .count();
+            let secret = stored
+                .secrets
+                .iter_mut()
+                .find(|secret| secret.id == secret_id);
+            let secret = secret.ok_or(StoreError::NotFound)?;
+            if secret.is_live(now) {
+                if live < 2 {
+                    return Err(StoreError::Refused(
+                        "this is the credential's last good secret: roll it, or revoke the credential",
+                    ));
+                }
+                secret.expires_at = Some(now);
+            }
+            Ok(None)
+        });
+        self.change(by, act, id, change).await
+    }
+
+    async fn audience_of(&self, id: CredentialId) -> Result<Audience, Refusal> {
+        let read = self
+            .store
+            .read(move |reader| Box::pin(reader.credential(id)));
+        let stored = read
+            .await?
+            .ok_or(Refusal::NotFound { noun: "credential" })?;
+        Ok(stored.credential.audience)
+    }
+
+    /// Reads a credential, changes it and writes what differs, in one transaction; the change holds
+    /// on the next request of this node.
+    async fn change(
+        &self,
+        by: &Actor,
+        act: Act,
+        id: CredentialId,
+        change: Change,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        let now = self.now();
+        let written = self.audited(by, act, move |transaction| {
+            Box::pin(async move { change_stored(transaction, id, change, now).await })
+        });
+        let (before, after) = written.await.map_err(not_found("credential"))?;
+        if let Err(error) = self.catch_up().await {
+            // It is committed, so it holds: nothing of this credential counts until it is read.
+            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
+            self.directory.remove(before.as_str(), Some(id));
+        }
+        Ok(after)
+    }
+}
+
+/// Gives the public id before the change and the credential after it.
+async fn change_stored(
+    transaction: &mut Transaction,
+    id: CredentialId,
+    change: Change,
+    now: Timestamp,
+) -> Result<(PublicId, CredentialWithSecrets), StoreError> {
+    transaction.lock_credential(id).await?;
+    let read = transaction.reader().credential(id).await?;
+    let before = read.ok_or(StoreError::NotFound)?;
+    let mut after = before.clone();
+    let added = change(&mut after, now)?;
+    if after.credential != before.credential {
+        transaction.update_credential(&after.credential).await?;
+    }
+    if after.credential.public_id != before.credential.public_id {
+        transaction.gave_up(&before.credential.public_id);
+    }
+    for (secret, old) in after.secrets.iter().zip(&before.secrets) {
+        if secret != old {
+            transaction.update_secret(secret).await?;
+        }
+    }
+    if let Some(secret) = added {
+        transaction.add_secret(&secret).await?;
+        after.secrets.push(secret);
+    }
+    Ok((before.credential.public_id, after))
+}
+
+/// Adds credentials; gives the places of those whose public id was taken meanwhile.
+async fn add_all(
+    transaction: &mut Transaction,
+    fresh: &[(usize, CredentialWithSecrets)],
+) -> Result<Vec<usize>, StoreError> {
+    let mut taken = Vec::new();
+    for (place, stored) in fresh {
+        let added = transaction
+            .add_credential(&stored.credential, &stored.secrets[0])
+            .await;
+        match added {
+            Ok(()) => {}
+            Err(StoreError::Conflict) => taken.push(*place),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken)
+}
+
+fn must_not_be_revoked(stored: &CredentialWithSecrets) -> Result<(), StoreError> {
+    if stored.credential.state == CredentialState::Revoked {
+        return Err(StoreError::Refused(
+            "this credential is revoked for ever: make a new one",
+        ));
+    }
+    Ok(())
+}
+
+/// Gives the good secrets of a credential their end.
+fn supersede(
+    stored: &mut CredentialWithSecrets,
+    roll: Roll,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let end = now.plus(roll.overlap);
+    let mut live = 0;
+    for secret in stored
+        .secrets
+        .iter_mut()
+        .filter(|secret| secret.is_live(now))
+    {
+        secret.superseded_at.get_or_insert(now);
+        secret.expires_at = Some(secret.expires_at.map_or(end, |known| known.min(end)));
+        secret.retire_unused = roll.retire_unused.or(secret.retire_unused);
+        live += usize::from(secret.is_live(now));
+    }
+    if live >= MOST_LIVE_SECRETS {
+        return Err(StoreError::Refused(
+            "this credential has five good secrets already: end one, or roll with no overlap",
+        ));
+    }
+    Ok(())
+}
+
+fn check_credential_name(name: &str) -> Result<(), Refusal> {
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Refusal::Invalid {
+            field: "name",
+            why: "a name has at most 200 characters and no control character".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 impl Vault {

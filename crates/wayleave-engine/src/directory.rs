@@ -5,13 +5,14 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 use wayleave_core::{
     Audience, CredentialId, CredentialState, IntegrationId, Membership, PartnerId, SchemeSet,
-    ScopeSet,
+    ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_store::{CredentialWithSecrets, Partner, Secret, SecretForm};
@@ -20,8 +21,12 @@ use crate::vault::{MasterKeyError, Vault};
 
 /// Enough that two cores hardly ever meet at one lock.
 const SHARDS: usize = 64;
-/// Our own secrets have 48 characters; longer ones lie beside the map.
+/// Our own secrets have 48 characters; longer ones lie beside the record.
 const INLINE_BYTES: usize = 48;
+/// Records are kept in blocks that never move, just below a size class of the allocator.
+const BLOCK_RECORDS: usize = 960;
+/// A secret's use is noted once in this time, however often it is used.
+const USE_GRAIN_S: u32 = 60;
 
 /// What a public id is found by: the 16 bytes of a GUID in whatever case, or else the first 16
 /// bytes of the SHA-256 of the text.
@@ -80,7 +85,7 @@ pub(crate) struct Grant {
     pub(crate) scopes: ScopeSet,
 }
 
-/// A secret as memory holds it.
+/// A secret's text or hash as memory holds it.
 enum HeldSecret {
     Hashed {
         key_place: u8,
@@ -90,24 +95,29 @@ enum HeldSecret {
         length: u8,
         text: [u8; INLINE_BYTES],
     },
+}
+
+/// A secret that lies beside its record.
+enum FurtherSecret {
+    Short(HeldSecret),
     SignsLong(Box<[u8]>),
 }
 
-impl HeldSecret {
+impl FurtherSecret {
     fn new(secret: &Secret, vault: &Vault) -> Result<Self, MasterKeyError> {
         match secret.form {
-            SecretForm::Hashed => Ok(HeldSecret::Hashed {
+            SecretForm::Hashed => Ok(FurtherSecret::Short(HeldSecret::Hashed {
                 key_place: vault.key_place(&secret.master_key_id)?,
                 hash: secret
                     .material
                     .as_slice()
                     .try_into()
                     .map_err(|_| MasterKeyError::Broken)?,
-            }),
+            })),
             SecretForm::Sealed => {
                 let row = secret_row(secret.id);
                 let text = vault.open(&row, &secret.master_key_id, &secret.material)?;
-                Ok(HeldSecret::signing(&text))
+                Ok(FurtherSecret::signing(&text))
             }
         }
     }
@@ -117,71 +127,234 @@ impl HeldSecret {
             Ok(length) if text.len() <= INLINE_BYTES => {
                 let mut inline = [0; INLINE_BYTES];
                 inline[..text.len()].copy_from_slice(text);
-                HeldSecret::Signs {
+                FurtherSecret::Short(HeldSecret::Signs {
                     length,
                     text: inline,
-                }
+                })
             }
-            _ => HeldSecret::SignsLong(text.into()),
+            _ => FurtherSecret::SignsLong(text.into()),
         }
     }
 
-    fn signing_text(&self) -> Option<&[u8]> {
+    fn view(&self) -> SecretView<'_> {
         match self {
-            HeldSecret::Hashed { .. } => None,
-            HeldSecret::Signs { length, text } => Some(&text[..usize::from(*length)]),
-            HeldSecret::SignsLong(text) => Some(text),
+            FurtherSecret::Short(held) => held.view(),
+            FurtherSecret::SignsLong(text) => SecretView::Signs(text),
         }
     }
 }
 
+impl HeldSecret {
+    fn view(&self) -> SecretView<'_> {
+        match self {
+            HeldSecret::Hashed { key_place, hash } => SecretView::Hashed {
+                key_place: *key_place,
+                hash,
+            },
+            HeldSecret::Signs { length, text } => SecretView::Signs(&text[..usize::from(*length)]),
+        }
+    }
+}
+
+enum SecretView<'a> {
+    Hashed { key_place: u8, hash: &'a [u8; 32] },
+    Signs(&'a [u8]),
+}
+
 /// The name that a sealed secret is bound to.
-pub(crate) fn secret_row(id: wayleave_core::SecretId) -> String {
+pub(crate) fn secret_row(id: SecretId) -> String {
     format!("secret {id}")
+}
+
+/// What few credentials have: an end, further secrets, a long secret.
+struct More {
+    expires_s: i64,
+    secrets: Vec<Further>,
+}
+
+struct Further {
+    id: SecretId,
+    /// Unix seconds; dead from then on.
+    expires_s: i64,
+    used_s: AtomicU32,
+    secret: FurtherSecret,
 }
 
 /// A credential as requests see it.
 pub(crate) struct Record {
+    lookup: LookupId,
     pub(crate) credential_id: CredentialId,
     pub(crate) integration: Arc<IntegrationEntry>,
     pub(crate) grant: Arc<Grant>,
+    more: Option<Box<More>>,
+    /// The newest secret that has no end, where it is short; `None` where there is none.
+    secret: Option<HeldSecret>,
+    secret_id: SecretId,
     /// Tokens issued before this second are dead.
-    pub(crate) not_before_s: i64,
+    not_before_s: u32,
+    used_s: AtomicU32,
     state: CredentialState,
-    secret: HeldSecret,
-    /// All but the first, which most credentials do not have.
-    more_secrets: Box<[HeldSecret]>,
+}
+
+/// One secret of a credential that may be used now.
+pub(crate) struct LiveSecret<'r> {
+    id: SecretId,
+    used_s: &'r AtomicU32,
+    view: SecretView<'r>,
+}
+
+impl<'r> LiveSecret<'r> {
+    /// The text that may have signed a request.
+    pub(crate) fn signing_text(&self) -> Option<&'r [u8]> {
+        match self.view {
+            SecretView::Hashed { .. } => None,
+            SecretView::Signs(text) => Some(text),
+        }
+    }
+
+    fn is(&self, presented: &str, vault: &Vault) -> bool {
+        match self.view {
+            SecretView::Hashed { key_place, hash } => {
+                vault.check_secret(presented, key_place, hash)
+            }
+            SecretView::Signs(_) => false,
+        }
+    }
+}
+
+/// Seconds since 1970 as records hold them; good until 2106.
+fn short_s(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
 impl Record {
-    pub(crate) fn is_active(&self) -> bool {
+    /// Whether it counts at a moment.
+    pub(crate) fn is_active(&self, now_s: i64) -> bool {
         self.state == CredentialState::Active
+            && self.more.as_ref().is_none_or(|more| now_s < more.expires_s)
     }
 
-    fn secrets(&self) -> impl Iterator<Item = &HeldSecret> {
-        std::iter::once(&self.secret).chain(&self.more_secrets)
+    /// Whether a token of this credential that was issued at a second is still good.
+    pub(crate) fn takes_token_of(&self, issued_s: i64) -> bool {
+        issued_s >= i64::from(self.not_before_s)
     }
 
-    /// Whether a presented secret is one of this credential's.
-    pub(crate) fn knows_secret(&self, presented: &str, vault: &Vault) -> bool {
-        self.secrets().any(|secret| match secret {
-            HeldSecret::Hashed { key_place, hash } => {
-                vault.check_secret(presented, *key_place, hash)
-            }
-            _ => false,
-        })
+    /// The secrets that may be used at a moment, the newest first.
+    pub(crate) fn live_secrets(&self, now_s: i64) -> impl Iterator<Item = LiveSecret<'_>> {
+        let own = self.secret.as_ref().map(|secret| LiveSecret {
+            id: self.secret_id,
+            used_s: &self.used_s,
+            view: secret.view(),
+        });
+        let further = self.more.iter().flat_map(|more| &more.secrets);
+        let live = further.filter(move |secret| now_s < secret.expires_s);
+        own.into_iter().chain(live.map(|secret| LiveSecret {
+            id: secret.id,
+            used_s: &secret.used_s,
+            view: secret.secret.view(),
+        }))
     }
 
-    /// The texts that may have signed a request.
-    pub(crate) fn signing_secrets(&self) -> impl Iterator<Item = &[u8]> {
-        self.secrets().filter_map(HeldSecret::signing_text)
+    /// The secret that was presented, where it is one of this credential's.
+    pub(crate) fn find_secret(
+        &self,
+        presented: &str,
+        vault: &Vault,
+        now_s: i64,
+    ) -> Option<LiveSecret<'_>> {
+        self.live_secrets(now_s)
+            .find(|secret| secret.is(presented, vault))
     }
 }
+
+/// The credentials of one shard: an index of places in blocks. An index entry is 4 bytes and may
+/// be empty; a record is large and never is.
+#[derive(Default)]
+struct Shard {
+    index: HashTable<u32>,
+    blocks: Vec<Vec<Record>>,
+    free: Vec<u32>,
+}
+
+impl Shard {
+    fn record(&self, place: u32) -> &Record {
+        &self.blocks[place as usize / BLOCK_RECORDS][place as usize % BLOCK_RECORDS]
+    }
+
+    fn find(&self, hash: u64, id: LookupId) -> Option<u32> {
+        self.index
+            .find(hash, |place| self.record(*place).lookup == id)
+            .copied()
+    }
+
+    fn put(&mut self, hash: u64, record: Record, hasher: &RandomState) {
+        if let Some(place) = self.find(hash, record.lookup) {
+            self.set(place, record);
+            return;
+        }
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.set(place, record);
+                place
+            }
+            None => self.push(record),
+        };
+        let blocks = &self.blocks;
+        self.index.insert_unique(hash, place, |place| {
+            let place = *place as usize;
+            hasher.hash_one(blocks[place / BLOCK_RECORDS][place % BLOCK_RECORDS].lookup)
+        });
+    }
+
+    fn set(&mut self, place: u32, record: Record) {
+        self.blocks[place as usize / BLOCK_RECORDS][place as usize % BLOCK_RECORDS] = record;
+    }
+
+    fn push(&mut self, record: Record) -> u32 {
+        match self.blocks.last_mut() {
+            Some(block) if block.len() < BLOCK_RECORDS => block.push(record),
+            Some(_) => {
+                let mut block = Vec::with_capacity(BLOCK_RECORDS);
+                block.push(record);
+                self.blocks.push(block);
+            }
+            // The first block grows, so that a small directory stays small.
+            None => self.blocks.push(vec![record]),
+        }
+        let full = (self.blocks.len() - 1) * BLOCK_RECORDS;
+        let last = self.blocks.last().map_or(0, Vec::len) - 1;
+        u32::try_from(full + last).expect("a shard has fewer than 4 billion credentials")
+    }
+
+    /// Forgets a record, if `forget` says so. What it held is gone at once.
+    fn remove(&mut self, hash: u64, id: LookupId, forget: impl FnOnce(&Record) -> bool) {
+        let Some(place) = self
+            .find(hash, id)
+            .filter(|place| forget(self.record(*place)))
+        else {
+            return;
+        };
+        if let Ok(entry) = self.index.find_entry(hash, |held| *held == place) {
+            entry.remove();
+        }
+        let record =
+            &mut self.blocks[place as usize / BLOCK_RECORDS][place as usize % BLOCK_RECORDS];
+        record.secret = None;
+        record.more = None;
+        record.state = CredentialState::Revoked;
+        self.free.push(place);
+    }
+}
+
+/// A secret that was used, and when, in Unix seconds.
+pub(crate) type SecretUse = (SecretId, u32);
 
 /// The map itself.
 pub(crate) struct Directory {
     hasher: RandomState,
-    shards: Box<[RwLock<HashMap<LookupId, Record>>]>,
+    shards: Box<[RwLock<Shard>]>,
+    /// Uses that have not been written yet, by the shard of their credential.
+    uses: Box<[Mutex<Vec<SecretUse>>]>,
     partners: Mutex<HashMap<PartnerId, Arc<PartnerEntry>>>,
     integrations: Mutex<HashMap<IntegrationId, Arc<IntegrationEntry>>>,
     grants: Mutex<HashMap<Grant, Arc<Grant>>>,
@@ -192,20 +365,53 @@ impl Directory {
         Directory {
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            uses: (0..SHARDS).map(|_| Mutex::default()).collect(),
             partners: Mutex::default(),
             integrations: Mutex::default(),
             grants: Mutex::default(),
         }
     }
 
-    fn shard(&self, id: LookupId) -> &RwLock<HashMap<LookupId, Record>> {
-        let hash = self.hasher.hash_one(id) as usize;
-        &self.shards[hash % SHARDS]
+    /// The hash of an id and the place of its shard. The index takes the low bits and the top seven
+    /// of the hash, so the shard is taken from between.
+    fn place(&self, id: LookupId) -> (u64, usize) {
+        let hash = self.hasher.hash_one(id);
+        (hash, (hash >> 40) as usize % SHARDS)
     }
 
     /// Reads one credential; the lock of its shard is held meanwhile, so the reading is short.
     pub(crate) fn with<T>(&self, id: LookupId, read: impl FnOnce(&Record) -> T) -> Option<T> {
-        self.shard(id).read().get(&id).map(read)
+        let (hash, shard) = self.place(id);
+        let shard = self.shards[shard].read();
+        let place = shard.find(hash, id)?;
+        Some(read(shard.record(place)))
+    }
+
+    /// Notes that a secret was used. The first use in a minute is queued for the store, any other
+    /// costs one comparison.
+    pub(crate) fn note_use(&self, lookup: LookupId, secret: &LiveSecret<'_>, now_s: i64) {
+        let now_s = short_s(now_s);
+        let before = secret.used_s.load(Ordering::Relaxed);
+        if now_s < before.saturating_add(USE_GRAIN_S) {
+            return;
+        }
+        let exchanged =
+            secret
+                .used_s
+                .compare_exchange(before, now_s, Ordering::Relaxed, Ordering::Relaxed);
+        if exchanged.is_ok() {
+            let (_, shard) = self.place(lookup);
+            self.uses[shard].lock().push((secret.id, now_s));
+        }
+    }
+
+    /// Takes the uses that wait to be written.
+    pub(crate) fn take_uses(&self) -> Vec<SecretUse> {
+        let mut taken = Vec::new();
+        for waiting in &self.uses {
+            taken.append(&mut waiting.lock());
+        }
+        taken
     }
 
     /// Takes over a partner as stored; whoever belongs to it sees the change at once.
@@ -246,26 +452,36 @@ impl Directory {
 
     fn grant(&self, grant: Grant) -> Arc<Grant> {
         let mut grants = self.grants.lock();
-        grants
-            .entry(grant.clone())
-            .or_insert_with(|| Arc::new(grant))
-            .clone()
+        if let Some(known) = grants.get(&grant) {
+            return known.clone();
+        }
+        let shared = Arc::new(grant.clone());
+        grants.insert(grant, shared.clone());
+        shared
     }
 
-    /// Takes over a credential as stored.
+    /// Takes over a credential as stored, without the secrets that have ended by `now`.
     pub(crate) fn put_credential(
         &self,
         stored: &CredentialWithSecrets,
         vault: &Vault,
+        now: Timestamp,
     ) -> Result<(), MasterKeyError> {
+        let record = self.record(stored, vault, now)?;
+        let (hash, shard) = self.place(record.lookup);
+        self.shards[shard].write().put(hash, record, &self.hasher);
+        Ok(())
+    }
+
+    fn record(
+        &self,
+        stored: &CredentialWithSecrets,
+        vault: &Vault,
+        now: Timestamp,
+    ) -> Result<Record, MasterKeyError> {
         let credential = &stored.credential;
-        let mut secrets = stored
-            .secrets
-            .iter()
-            .map(|secret| HeldSecret::new(secret, vault))
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        let record = Record {
+        let mut record = Record {
+            lookup: LookupId::of(credential.public_id.as_str()),
             credential_id: credential.id,
             integration: self.integration(credential.integration_id, credential.partner_id),
             grant: self.grant(Grant {
@@ -273,30 +489,66 @@ impl Directory {
                 schemes: credential.schemes,
                 scopes: credential.scopes.clone(),
             }),
-            not_before_s: credential.not_before_at.unix_s(),
+            more: None,
+            secret: None,
+            secret_id: SecretId::new(now, [0; 10]),
+            not_before_s: short_s(credential.not_before_at.unix_s()),
+            used_s: AtomicU32::new(0),
             state: credential.state,
-            // A credential whose secrets all ended knows none: this hash has no preimage at hand.
-            secret: secrets.next().unwrap_or(HeldSecret::Hashed {
-                key_place: 0,
-                hash: [0; 32],
-            }),
-            more_secrets: secrets.collect(),
         };
-        let id = LookupId::of(credential.public_id.as_str());
-        self.shard(id).write().insert(id, record);
-        Ok(())
+        let mut further = Vec::new();
+        for secret in stored
+            .secrets
+            .iter()
+            .rev()
+            .filter(|secret| secret.is_live(now))
+        {
+            let used_s = AtomicU32::new(secret.last_used_at.map_or(0, |at| short_s(at.unix_s())));
+            match (FurtherSecret::new(secret, vault)?, secret.expires_at) {
+                (FurtherSecret::Short(held), None) if record.secret.is_none() => {
+                    record.secret = Some(held);
+                    record.secret_id = secret.id;
+                    record.used_s = used_s;
+                }
+                (held, expires_at) => further.push(Further {
+                    id: secret.id,
+                    expires_s: end_s(expires_at),
+                    used_s,
+                    secret: held,
+                }),
+            }
+        }
+        if !further.is_empty() || credential.expires_at.is_some() {
+            record.more = Some(Box::new(More {
+                expires_s: end_s(credential.expires_at),
+                secrets: further,
+            }));
+        }
+        Ok(record)
     }
 
-    /// Forgets a credential, which then proves nothing.
-    pub(crate) fn remove_credential(&self, stored: &CredentialWithSecrets) {
-        let id = LookupId::of(stored.credential.public_id.as_str());
-        self.shard(id).write().remove(&id);
+    /// Forgets a public id that a credential gave up, or whose credential cannot be read: it
+    /// proves nothing. `credential_id`: only while it is that credential's; `None`: in any case.
+    pub(crate) fn remove(&self, public_id: &str, credential_id: Option<CredentialId>) {
+        let id = LookupId::of(public_id);
+        let (hash, shard) = self.place(id);
+        self.shards[shard].write().remove(hash, id, |record| {
+            credential_id.is_none_or(|wanted| record.credential_id == wanted)
+        });
     }
 
     /// How many credentials there are.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
+        let count = |shard: &RwLock<Shard>| shard.read().index.len();
+        self.shards.iter().map(count).sum()
     }
+}
+
+/// The second from which on something is dead: rounded up, so that nothing ends before its time.
+fn end_s(at: Option<Timestamp>) -> i64 {
+    at.map_or(i64::MAX, |at| {
+        at.plus(std::time::Duration::from_micros(999_999)).unix_s()
+    })
 }
 
 #[cfg(test)]
@@ -312,11 +564,77 @@ mod tests {
 
     #[test]
     fn a_record_stays_small() {
-        // Ten million credentials have to fit; what does not fit here lies beside the map.
-        assert!(
-            size_of::<Record>() + size_of::<LookupId>() <= 136,
-            "{}",
-            size_of::<Record>()
-        );
+        // Ten million credentials have to fit; what does not fit here lies beside the record.
+        assert!(size_of::<Record>() <= 136, "{}", size_of::<Record>());
+    }
+
+    #[test]
+    fn a_shard_finds_what_it_was_given_and_uses_freed_places_again() {
+        let directory = Directory::new();
+        let vault =
+            Vault::from_file("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("a key");
+        let now = Timestamp::from_unix_s(1_800_000_000);
+        let name = |number: usize| format!("key {number}");
+        let put = |number: usize| {
+            let stored = stored(&name(number), now, &vault);
+            directory
+                .put_credential(&stored, &vault, now)
+                .expect("good");
+        };
+        (0..100_000).for_each(put);
+        assert_eq!(directory.len(), 100_000);
+        (0..50_000).for_each(|number| directory.remove(&name(number), None));
+        assert_eq!(directory.len(), 50_000);
+        let blocks = || -> usize {
+            let count = |shard: &RwLock<Shard>| shard.read().blocks.len();
+            directory.shards.iter().map(count).sum()
+        };
+        let before = blocks();
+        (100_000..140_000).for_each(put);
+        assert_eq!(blocks(), before, "freed places are used again");
+        let knows = |number: usize| {
+            let lookup = LookupId::of(&name(number));
+            directory
+                .with(lookup, |record| {
+                    record.find_secret("secret", &vault, now.unix_s()).is_some()
+                })
+                .unwrap_or(false)
+        };
+        assert!((50_000..140_000).all(knows));
+        assert!(!(0..50_000).any(knows));
+    }
+
+    fn stored(public_id: &str, now: Timestamp, vault: &Vault) -> CredentialWithSecrets {
+        let id = CredentialId::new(now, [1; 10]);
+        CredentialWithSecrets {
+            credential: wayleave_store::Credential {
+                id,
+                public_id: wayleave_core::PublicId::parse(public_id, Audience::Routes)
+                    .expect("an id"),
+                name: String::new(),
+                integration_id: IntegrationId::new(now, [2; 10]),
+                partner_id: PartnerId::new(now, [3; 10]),
+                audience: Audience::Routes,
+                schemes: Audience::Routes.default_schemes(),
+                scopes: ScopeSet::default(),
+                state: CredentialState::Active,
+                not_before_at: now,
+                created_at: now,
+                expires_at: None,
+                revoked_at: None,
+            },
+            secrets: vec![Secret {
+                id: SecretId::new(now, [4; 10]),
+                credential_id: id,
+                form: SecretForm::Hashed,
+                master_key_id: vault.newest_key_id().to_owned(),
+                material: vault.hash_secret("secret").to_vec(),
+                created_at: now,
+                superseded_at: None,
+                expires_at: None,
+                retire_unused: None,
+                last_used_at: None,
+            }],
+        }
     }
 }

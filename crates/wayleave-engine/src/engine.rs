@@ -1,14 +1,18 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
-use wayleave_core::{CredentialId, Environment, Timestamp};
+use wayleave_core::{CredentialId, Environment, SecretId, Timestamp};
 use wayleave_store::{Change, ChangedNoun, Store, StoreError};
 
+use crate::audit::AuditKey;
 use crate::directory::{Directory, LookupId};
 use crate::failures::Failures;
+use crate::revoked::RevokedTokens;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
 use crate::{Algorithm, Clock, Randomness, Refusal, Vault};
@@ -21,6 +25,16 @@ const CHANGE_PAGE: i64 = 1_000;
 const FEED_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the signing keys are looked after.
 const KEY_INTERVAL: Duration = Duration::from_secs(600);
+/// How many changed credentials are read at once.
+const CREDENTIALS_AT_ONCE: usize = 500;
+/// How often the uses of secrets are written.
+const USE_INTERVAL: Duration = Duration::from_secs(10);
+/// How many uses are written at once.
+const USES_AT_ONCE: usize = 200;
+/// How often credentials and revoked tokens are looked after.
+const TEND_INTERVAL: Duration = Duration::from_secs(60);
+/// Clocks of nodes may differ, so revoked tokens are kept for longer than they live.
+const EXPIRED_TOKENS_KEPT: Duration = Duration::from_secs(3600);
 /// An unknown key may cause one reading of the feed in this time, however many are presented.
 const MISS_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a request with an unknown key waits for that reading.
@@ -51,6 +65,10 @@ pub struct Engine {
     pub(crate) seen: SeenTokens,
     pub(crate) failures: Failures,
     pub(crate) signing_keys: ArcSwap<SigningKeys>,
+    /// Counts up when a signing key is gone.
+    pub(crate) key_epoch: AtomicU32,
+    pub(crate) revoked_tokens: RevokedTokens,
+    pub(crate) audit_key: AuditKey,
     feed: Mutex<FeedPlace>,
 }
 
@@ -78,7 +96,9 @@ impl Engine {
         clock: Arc<dyn Clock>,
         randomness: Arc<dyn Randomness>,
     ) -> Result<Arc<Self>, Refusal> {
+        let audit_key = AuditKey::load(&store, &vault, &*randomness, clock.now()).await?;
         let engine = Arc::new(Engine {
+            audit_key,
             failures: Failures::new(settings.wrong_secrets_per_minute),
             settings,
             feed: Mutex::new(FeedPlace {
@@ -92,6 +112,8 @@ impl Engine {
             directory: Directory::new(),
             seen: SeenTokens::new(),
             signing_keys: ArcSwap::default(),
+            key_epoch: AtomicU32::new(0),
+            revoked_tokens: RevokedTokens::default(),
         });
         engine.load().await?;
         engine.tend_signing_keys().await?;
@@ -149,6 +171,11 @@ impl Engine {
         partners
             .iter()
             .for_each(|partner| self.directory.put_partner(partner));
+        let now = self.now();
+        let revoked = self
+            .store
+            .read(move |reader| Box::pin(reader.revoked_tokens(now)));
+        self.revoked_tokens.put_all(&revoked.await?);
         let mut after = None;
         loop {
             let page = self
@@ -160,7 +187,8 @@ impl Engine {
             };
             after = Some(last.credential.id);
             for credential in &page {
-                self.directory.put_credential(credential, &self.vault)?;
+                self.directory
+                    .put_credential(credential, &self.vault, now)?;
             }
         }
     }
@@ -179,20 +207,9 @@ impl Engine {
             if changes.is_empty() {
                 return Ok(());
             }
-            for change in changes {
-                match self.apply(&change).await {
-                    // The database is away: this change is read again.
-                    Err(
-                        error @ Refusal::Store(StoreError::Unavailable(_) | StoreError::Closed),
-                    ) => {
-                        return Err(error);
-                    }
-                    // It will not get better by waiting, and the changes behind it must not wait.
-                    Err(error) => self.warn_of(&change, &error),
-                    Ok(()) => {}
-                }
-                place.number = change.number;
-            }
+            let last = changes.last().map_or(after, |change| change.number);
+            self.apply(&changes).await?;
+            place.number = last;
         }
     }
 
@@ -213,11 +230,6 @@ impl Engine {
         let _ = tokio::time::timeout(MISS_PATIENCE, reading).await;
     }
 
-    fn warn_of(&self, change: &Change, error: &Refusal) {
-        let environment = self.environment();
-        tracing::error!(%environment, ?change, %error, "a change could not be taken over");
-    }
-
     /// Takes over a change of this node at once; the change is committed, so where the database is
     /// away meanwhile, the feed brings it.
     pub(crate) async fn catch_up_soon(&self) {
@@ -226,60 +238,170 @@ impl Engine {
         }
     }
 
-    async fn apply(&self, change: &Change) -> Result<(), Refusal> {
-        let corrupt = |error: wayleave_core::IdError| StoreError::Corrupt {
-            noun: "change",
-            why: error.to_string(),
+    /// Takes over changes. What cannot be read will not get better by waiting and must not keep
+    /// others waiting, so it is logged and skipped; only when the database is away are the changes
+    /// read again.
+    async fn apply(&self, changes: &[Change]) -> Result<(), Refusal> {
+        let of = |noun: ChangedNoun| {
+            let ids: BTreeSet<&str> = changes
+                .iter()
+                .filter(|change| change.noun == noun)
+                .map(|change| change.object_id.as_str())
+                .collect();
+            ids
         };
-        match change.noun {
-            ChangedNoun::SigningKey => self.reload_signing_keys().await,
-            ChangedNoun::Partner => {
-                let id = change.object_id.parse().map_err(corrupt)?;
-                let read = self
-                    .store
-                    .read(move |reader| Box::pin(reader.partner(id)))
-                    .await?;
-                if let Some(partner) = &read {
-                    self.directory.put_partner(partner);
-                }
+        // Given up ids first: what has them now is put in their place afterwards.
+        for public_id in of(ChangedNoun::PublicId) {
+            self.directory.remove(public_id, None);
+        }
+        for id in of(ChangedNoun::Partner) {
+            self.skip_unreadable("partner", self.apply_partner(id).await)?;
+        }
+        let ids: Vec<&str> = of(ChangedNoun::Credential).into_iter().collect();
+        for some in ids.chunks(CREDENTIALS_AT_ONCE) {
+            self.skip_unreadable("credential", self.apply_credentials(some).await)?;
+        }
+        for jti in of(ChangedNoun::RevokedToken) {
+            self.skip_unreadable("revoked token", self.apply_revoked_token(jti).await)?;
+        }
+        if !of(ChangedNoun::SigningKey).is_empty() {
+            self.skip_unreadable("signing key", self.reload_signing_keys().await)?;
+        }
+        Ok(())
+    }
+
+    fn skip_unreadable(&self, noun: &str, applied: Result<(), Refusal>) -> Result<(), Refusal> {
+        match applied {
+            Err(error @ Refusal::Store(StoreError::Unavailable(_) | StoreError::Closed)) => {
+                Err(error)
+            }
+            Err(error) => {
+                let environment = self.environment();
+                tracing::error!(%environment, noun, %error, "a change could not be taken over");
                 Ok(())
             }
-            ChangedNoun::Credential => {
-                let id: CredentialId = change.object_id.parse().map_err(corrupt)?;
-                let read = self
-                    .store
-                    .read(move |reader| Box::pin(reader.credential(id)))
-                    .await?;
-                let Some(credential) = &read else {
-                    return Ok(());
-                };
-                let put = self.directory.put_credential(credential, &self.vault);
-                if put.is_err() {
-                    self.directory.remove_credential(credential);
-                }
-                Ok(put?)
-            }
+            Ok(()) => Ok(()),
         }
     }
 
-    /// Follows the feed and looks after the keys until the engine is dropped.
+    async fn apply_partner(&self, id: &str) -> Result<(), Refusal> {
+        let id = id.parse().map_err(corrupt_change)?;
+        let read = self
+            .store
+            .read(move |reader| Box::pin(reader.partner(id)))
+            .await?;
+        if let Some(partner) = &read {
+            self.directory.put_partner(partner);
+        }
+        Ok(())
+    }
+
+    async fn apply_credentials(&self, ids: &[&str]) -> Result<(), Refusal> {
+        let ids: Vec<CredentialId> = ids
+            .iter()
+            .map(|id| id.parse())
+            .collect::<Result<_, _>>()
+            .map_err(corrupt_change)?;
+        let read = self
+            .store
+            .read(move |reader| Box::pin(async move { reader.credentials_by_id(&ids).await }));
+        let now = self.now();
+        for credential in &read.await? {
+            let put = self.directory.put_credential(credential, &self.vault, now);
+            if let Err(error) = put {
+                let public_id = credential.credential.public_id.as_str();
+                self.directory.remove(public_id, None);
+                self.skip_unreadable("credential", Err(error.into()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_revoked_token(&self, jti: &str) -> Result<(), Refusal> {
+        let jti = jti.to_owned();
+        let read = self
+            .store
+            .read(move |reader| Box::pin(async move { reader.revoked_token(&jti).await }))
+            .await?;
+        self.revoked_tokens.put_all(read.as_slice());
+        Ok(())
+    }
+
+    /// Writes when secrets were used, in pieces that keep no other write waiting for long.
+    pub async fn write_uses(&self) -> Result<(), Refusal> {
+        let uses = self.directory.take_uses();
+        for some in uses.chunks(USES_AT_ONCE) {
+            let some: Vec<(SecretId, Timestamp)> = some
+                .iter()
+                .map(|(id, at_s)| (*id, Timestamp::from_unix_s(i64::from(*at_s))))
+                .collect();
+            self.store
+                .write(self.now(), move |transaction| {
+                    Box::pin(async move { transaction.note_uses(&some).await })
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends secrets that were retired unused, and forgets revoked tokens that have expired.
+    pub async fn tend_credentials(&self) -> Result<(), Refusal> {
+        let now = self.now();
+        // A use may wait to be written for a while, here and on other nodes.
+        let settled = now.minus(USE_INTERVAL * 3);
+        self.store
+            .write(now, move |transaction| {
+                Box::pin(async move {
+                    transaction.retire_unused_secrets(settled).await?;
+                    transaction
+                        .forget_expired_tokens(now.minus(EXPIRED_TOKENS_KEPT))
+                        .await
+                })
+            })
+            .await?;
+        self.revoked_tokens.forget_expired(now);
+        self.catch_up().await
+    }
+
+    /// Follows the feed and looks after keys and credentials until the engine is dropped.
     fn start_tending(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.store.runtime().handle().spawn(async move {
-            let mut since_keys = Duration::ZERO;
+            let mut ticks: u64 = 0;
             loop {
                 tokio::time::sleep(FEED_INTERVAL).await;
                 let Some(engine) = engine.upgrade() else { return };
-                since_keys += FEED_INTERVAL;
-                let mut tended = engine.catch_up().await;
-                if tended.is_ok() && since_keys >= KEY_INTERVAL {
-                    since_keys = Duration::ZERO;
-                    tended = engine.tend_signing_keys().await;
-                }
-                if let Err(error) = tended {
-                    tracing::warn!(environment = %engine.environment(), %error, "the change feed could not be followed");
+                ticks += 1;
+                if let Err(error) = engine.tend(ticks).await {
+                    tracing::warn!(environment = %engine.environment(), %error, "the store could not be followed");
                 }
             }
         });
+    }
+
+    /// What is due at a tick of the feed's interval.
+    async fn tend(&self, ticks: u64) -> Result<(), Refusal> {
+        let due = |interval: Duration| {
+            let every = interval.as_millis() / FEED_INTERVAL.as_millis();
+            u128::from(ticks) % every == 0
+        };
+        self.catch_up().await?;
+        if due(USE_INTERVAL) {
+            self.write_uses().await?;
+        }
+        if due(TEND_INTERVAL) {
+            self.tend_credentials().await?;
+        }
+        if due(KEY_INTERVAL) {
+            self.tend_signing_keys().await?;
+        }
+        Ok(())
+    }
+}
+
+fn corrupt_change(error: wayleave_core::IdError) -> StoreError {
+    StoreError::Corrupt {
+        noun: "change",
+        why: error.to_string(),
     }
 }

@@ -5,6 +5,7 @@
 //! randomness come in as arguments ([`Clock`], [`Randomness`]; law 8). The checks on the hot path
 //! are synchronous, read memory only and cost the same whatever the number of credentials.
 
+mod audit;
 mod authenticate;
 mod caller;
 mod credential;
@@ -18,22 +19,28 @@ mod operator;
 mod partner;
 mod ports;
 mod refusal;
+mod revoked;
 mod seen;
 mod signing_keys;
 mod token;
 mod vault;
 
+pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
 pub use caller::{Admitted, Caller};
-pub use credential::{ImportedPair, IssuedCredential, NewCredential};
+pub use credential::{
+    Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, Roll,
+};
 pub use engine::{Engine, EngineSettings};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
 pub use operator::OperatorToken;
 pub use ports::{Clock, Randomness};
 pub use refusal::{Refusal, Unproven};
-pub use token::{IssuedToken, TOKEN_LIFE_S, TokenRefusal};
+pub use signing_keys::KeyPhase;
+pub use token::{IssuedToken, TOKEN_LIFE_S, TokenClient, TokenDescription, TokenRefusal};
 pub use vault::{MasterKeyError, Vault};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
-    Credential, Database, Integration, Partner, Store, StoreError, StoreRuntime,
+    AuditRow, Credential, CredentialFilter, CredentialWithSecrets, Database, Integration, Partner,
+    Secret, SigningKey, Store, StoreError, StoreRuntime,
 };

@@ -102,6 +102,12 @@ pub enum Refusal {
         /// What is taken.
         noun: &'static str,
     },
+    /// A rule forbids it as things stand.
+    #[error("{why}")]
+    Forbidden {
+        /// Which, and what to do.
+        why: &'static str,
+    },
     /// The store failed; nothing is known to have been written.
     #[error(transparent)]
     Store(#[from] wayleave_store::StoreError),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use wayleave_core::ScopeSet;
 
 use crate::directory::LookupId;
+use crate::revoked::TokenId;
 
 const SHARDS: usize = 64;
 const SETS: usize = 64;
@@ -21,6 +22,10 @@ const WAYS: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct SeenToken {
     pub(crate) lookup: LookupId,
+    /// By which a revocation names it.
+    pub(crate) token: TokenId,
+    /// The epoch of the keys that it was checked with: a key that is removed ends its epoch.
+    pub(crate) epoch: u32,
     /// Unix seconds.
     pub(crate) issued_s: i64,
     /// Unix seconds.
@@ -87,6 +92,8 @@ mod tests {
     fn token(expires_s: i64) -> SeenToken {
         SeenToken {
             lookup: LookupId::of("id"),
+            token: TokenId::of("jti"),
+            epoch: 0,
             issued_s: 0,
             expires_s,
             narrowed: None,

@@ -4,6 +4,7 @@
 //! a copy of the key set has it in time; it stays published until its last token has expired.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use wayleave_core::Timestamp;
 use wayleave_protocol::jwt::{self, Algorithm, SigningKey, VerifyingKey};
 use wayleave_store::StoreError;
 
+use crate::audit::{Act, Actor};
 use crate::authenticate::LEEWAY_S;
 use crate::engine::Engine;
 use crate::token::TOKEN_LIFE_S;
@@ -18,6 +20,8 @@ use crate::{Refusal, Vault};
 
 /// How long a key signs.
 const SIGNING_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long before its use a key has to be published: longer than anyone keeps the key set.
+const PUBLISHED_AHEAD: Duration = Duration::from_secs(600);
 /// How long a key stays published after it signed its last token.
 const RETIRED_PERIOD: Duration = Duration::from_secs((TOKEN_LIFE_S + LEEWAY_S) as u64 + 3600);
 
@@ -27,15 +31,43 @@ struct RingKey {
     signs_from_at: Timestamp,
 }
 
+/// What a signing key does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyPhase {
+    /// Published, and signs later.
+    Next,
+    /// Signs now.
+    Current,
+    /// Signs no longer; its tokens are still good.
+    Retired,
+}
+
+impl KeyPhase {
+    /// The word that is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyPhase::Next => "next",
+            KeyPhase::Current => "current",
+            KeyPhase::Retired => "retired",
+        }
+    }
+}
+
 /// The keys of one moment, oldest first.
 #[derive(Default)]
 pub(crate) struct SigningKeys {
     keys: Vec<RingKey>,
+    /// Counts up when a key is gone.
+    pub(crate) epoch: u32,
     published: String,
 }
 
 impl SigningKeys {
-    fn open(stored: &[wayleave_store::SigningKey], vault: &Vault) -> Result<Self, Refusal> {
+    fn open(
+        stored: &[wayleave_store::SigningKey],
+        vault: &Vault,
+        epoch: u32,
+    ) -> Result<Self, Refusal> {
         let mut keys = Vec::with_capacity(stored.len());
         for key in stored {
             let private = vault.open(&row(&key.kid), &key.master_key_id, &key.sealed)?;
@@ -52,6 +84,7 @@ impl SigningKeys {
         let public: Vec<Value> = keys.iter().map(|key| key.signing.public_jwk()).collect();
         Ok(SigningKeys {
             keys,
+            epoch,
             published: json!({ "keys": public }).to_string(),
         })
     }
@@ -141,11 +174,7 @@ impl Engine {
         loop {
             let stored = self.read_signing_keys().await?;
             let made = match next_step(&stored, self.settings.algorithm, self.now()) {
-                Step::Nothing => {
-                    self.signing_keys
-                        .store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
-                    return Ok(());
-                }
+                Step::Nothing => return self.hold_signing_keys(&stored),
                 Step::Make {
                     generation,
                     signs_from_at,
@@ -163,9 +192,85 @@ impl Engine {
     /// Takes over the stored keys, after another node changed them.
     pub(crate) async fn reload_signing_keys(&self) -> Result<(), Refusal> {
         let stored = self.read_signing_keys().await?;
-        self.signing_keys
-            .store(Arc::new(SigningKeys::open(&stored, &self.vault)?));
+        self.hold_signing_keys(&stored)
+    }
+
+    /// Where a key is gone, what was checked with it counts no longer: not even from the cache of
+    /// seen tokens.
+    fn hold_signing_keys(&self, stored: &[wayleave_store::SigningKey]) -> Result<(), Refusal> {
+        let held = self.signing_keys.load();
+        let is_gone = |key: &RingKey| !stored.iter().any(|stored| stored.kid == key.signing.kid());
+        let epoch = held.epoch + u32::from(held.keys.iter().any(is_gone));
+        let opened = SigningKeys::open(stored, &self.vault, epoch)?;
+        self.signing_keys.store(Arc::new(opened));
+        self.key_epoch.fetch_max(epoch, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// The keys that sign tokens, oldest first, and what each does now.
+    pub async fn signing_key_list(
+        &self,
+    ) -> Result<Vec<(wayleave_store::SigningKey, KeyPhase)>, Refusal> {
+        let stored = self.read_signing_keys().await?;
+        let now = self.now();
+        let current = stored.iter().rposition(|key| key.signs_from_at <= now);
+        let phase = |place| match current {
+            Some(current) if place == current => KeyPhase::Current,
+            Some(current) if place < current => KeyPhase::Retired,
+            _ => KeyPhase::Next,
+        };
+        let phased = stored.into_iter().enumerate();
+        Ok(phased.map(|(place, key)| (key, phase(place))).collect())
+    }
+
+    /// Lets the next key, which is published already, sign from now on. Errors:
+    /// [`Refusal::Forbidden`] where it was published too lately for everyone to have it, unless
+    /// `force`.
+    pub async fn rotate_signing_keys(&self, by: &Actor, force: bool) -> Result<(), Refusal> {
+        self.tend_signing_keys().await?;
+        let now = self.now();
+        let listed = self.signing_key_list().await?;
+        let next = listed
+            .into_iter()
+            .find(|(_, phase)| *phase == KeyPhase::Next)
+            .ok_or_else(|| Refusal::SigningKey("there is no next key".to_owned()))?;
+        if !force && next.0.created_at.plus(PUBLISHED_AHEAD) > now {
+            return Err(Refusal::Forbidden {
+                why: "the next key was published less than ten minutes ago, so not every copy of the key set has it: wait, or force it",
+            });
+        }
+        let kid = next.0.kid;
+        let act = Act::new("key.rotate", &kid);
+        self.audited(by, act, move |transaction| {
+            Box::pin(async move { transaction.start_signing_key(&kid, now).await })
+        })
+        .await?;
+        self.tend_signing_keys().await
+    }
+
+    /// Removes a key in an emergency: its tokens are dead at once here, and on other nodes as soon
+    /// as they read the feed; where it signed, another signs at once.
+    pub async fn remove_leaked_key(&self, by: &Actor, kid: &str) -> Result<(), Refusal> {
+        let now = self.now();
+        let listed = self.signing_key_list().await?;
+        let found = listed.iter().find(|(key, _)| key.kid == kid);
+        let (_, phase) = found.ok_or(Refusal::NotFound { noun: "key" })?;
+        let successor = (*phase == KeyPhase::Current)
+            .then(|| listed.iter().find(|(_, phase)| *phase == KeyPhase::Next))
+            .flatten()
+            .map(|(key, _)| key.kid.clone());
+        let removed = kid.to_owned();
+        self.audited(by, Act::new("key.remove", kid), move |transaction| {
+            Box::pin(async move {
+                transaction.remove_signing_key(&removed).await?;
+                match successor {
+                    Some(kid) => transaction.start_signing_key(&kid, now).await,
+                    None => Ok(()),
+                }
+            })
+        })
+        .await?;
+        self.tend_signing_keys().await
     }
 
     async fn read_signing_keys(&self) -> Result<Vec<wayleave_store::SigningKey>, StoreError> {

@@ -2,10 +2,16 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wayleave_core::{Audience, Membership, ScopeSet};
-use wayleave_protocol::jwt::{self, Claims};
+use serde_json::json;
+use wayleave_core::{
+    Audience, CredentialId, IntegrationId, Membership, PartnerId, ScopeSet, Timestamp,
+};
+use wayleave_protocol::jwt::{self, Claims, VerifiedToken};
 use wayleave_protocol::secret::SecretText;
+use wayleave_store::{RevokedToken, StoreError};
 
+use crate::Refusal;
+use crate::audit::{Act, Actor};
 use crate::directory::LookupId;
 use crate::engine::Engine;
 use crate::ports::random;
@@ -46,6 +52,7 @@ pub enum TokenRefusal {
 
 /// What the directory says of a right secret.
 struct Known {
+    credential_id: CredentialId,
     membership: Membership,
     scopes: ScopeSet,
 }
@@ -109,19 +116,28 @@ impl Engine {
     }
 
     fn check_secret(&self, audience: Audience, lookup: LookupId, secret: &str) -> Option<Known> {
+        let now_s = self.now().unix_s();
+        // As much work for a key that has no such secret as for one that has.
+        let nobodys = || {
+            self.vault.check_secret(secret, 0, &[0; 32]);
+            None
+        };
         let checked = self.directory.with(lookup, |record| {
-            let right = record.knows_secret(secret, &self.vault);
-            let counts = record.is_active() && record.grant.audience == audience;
-            (right && counts).then(|| Known {
+            if record.live_secrets(now_s).next().is_none() {
+                return nobodys();
+            }
+            let right = record.find_secret(secret, &self.vault, now_s)?;
+            if !record.is_active(now_s) || record.grant.audience != audience {
+                return None;
+            }
+            self.directory.note_use(lookup, &right, now_s);
+            Some(Known {
+                credential_id: record.credential_id,
                 membership: record.integration.partner.membership(),
                 scopes: record.grant.scopes.clone(),
             })
         });
-        checked.unwrap_or_else(|| {
-            // As much work as for a key that is there.
-            self.vault.check_secret(secret, 0, &[0; 32]);
-            None
-        })
+        checked.unwrap_or_else(nobodys)
     }
 
     fn sign_token(
@@ -151,5 +167,123 @@ impl Engine {
         )
         .map_err(|error| TokenRefusal::Signing(error.to_string()))?;
         Ok(IssuedToken { text, scopes })
+    }
+}
+
+/// What an access token is, for whoever may ask (RFC 7662 section 2.2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenDescription {
+    /// Its claims.
+    pub claims: VerifiedToken,
+    /// The credential that it was issued to.
+    pub credential_id: CredentialId,
+    /// That credential's integration.
+    pub integration_id: IntegrationId,
+    /// That integration's partner.
+    pub partner_id: PartnerId,
+}
+
+/// Who asks about a token, proven by its id and secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenClient {
+    credential_id: CredentialId,
+}
+
+impl Engine {
+    /// Proves a client at the introspection and revocation addresses. Readings, source and errors:
+    /// as [`Engine::issue_token`]; any audience whose secrets are checked may ask.
+    pub fn authenticate_client(
+        &self,
+        readings: &[(String, SecretText)],
+        source: IpAddr,
+    ) -> Result<TokenClient, TokenRefusal> {
+        let now = self.now();
+        let Some((first, _)) = readings.first() else {
+            return Err(TokenRefusal::WrongCredentials);
+        };
+        let first = LookupId::of(first);
+        if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
+            return Err(TokenRefusal::TooManyFailures { retry_after_s });
+        }
+        for audience in [Audience::Platform, Audience::Routes] {
+            if let Some((_, known)) = self.find_right(audience, readings) {
+                return Ok(TokenClient {
+                    credential_id: known.credential_id,
+                });
+            }
+        }
+        self.failures.count(first, source, now);
+        Err(TokenRefusal::WrongCredentials)
+    }
+
+    /// Describes a token that counts now; `None` for every other text.
+    pub fn describe_token(&self, token: &str) -> Option<TokenDescription> {
+        let (claims, (credential_id, integration_id, partner_id)) =
+            self.good_token(token, |record| {
+                (
+                    record.credential_id,
+                    record.integration.id,
+                    record.integration.partner.id,
+                )
+            })?;
+        Some(TokenDescription {
+            claims,
+            credential_id,
+            integration_id,
+            partner_id,
+        })
+    }
+
+    /// Describes a client's own token; `None` for one that does not count or is another's (B10).
+    pub fn introspect_token(&self, client: &TokenClient, token: &str) -> Option<TokenDescription> {
+        self.describe_token(token)
+            .filter(|described| described.credential_id == client.credential_id)
+    }
+
+    /// Ends a client's own token for all nodes (RFC 7009). Another's, or a text that is no token
+    /// that counts, changes nothing, and the client is not told which (B11).
+    pub async fn revoke_own_token(&self, client: &TokenClient, token: &str) -> Result<(), Refusal> {
+        match self.introspect_token(client, token) {
+            None => Ok(()),
+            Some(own) => self.write_revocation(&own).await.map_err(Refusal::from),
+        }
+    }
+
+    /// Ends any token of this environment; `false` where there was nothing to end.
+    pub async fn revoke_token(&self, by: &Actor, token: &str) -> Result<bool, Refusal> {
+        let Some(described) = self.describe_token(token) else {
+            return Ok(false);
+        };
+        let act = Act::new("token.revoke", described.credential_id)
+            .with(json!({ "jti": described.claims.jti }));
+        let row = self.revocation(&described);
+        let revoked = row.clone();
+        self.audited(by, act, move |transaction| {
+            Box::pin(async move { transaction.revoke_token(&row).await })
+        })
+        .await?;
+        self.revoked_tokens.put_all(&[revoked]);
+        Ok(true)
+    }
+
+    async fn write_revocation(&self, described: &TokenDescription) -> Result<(), StoreError> {
+        let row = self.revocation(described);
+        let revoked = row.clone();
+        self.store
+            .write(self.now(), move |transaction| {
+                Box::pin(async move { transaction.revoke_token(&row).await })
+            })
+            .await?;
+        self.revoked_tokens.put_all(&[revoked]);
+        Ok(())
+    }
+
+    fn revocation(&self, described: &TokenDescription) -> RevokedToken {
+        RevokedToken {
+            jti: described.claims.jti.clone(),
+            credential_id: described.credential_id,
+            expires_at: Timestamp::from_unix_s(described.claims.exp),
+            revoked_at: self.now(),
+        }
     }
 }

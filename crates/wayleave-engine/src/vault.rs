@@ -65,7 +65,7 @@ impl fmt::Debug for Vault {
 }
 
 /// HMAC-SHA256 over the parts, each with its length before it, so that parts cannot run together.
-fn keyed_hash(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn keyed_hash(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = new_mac(key);
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());

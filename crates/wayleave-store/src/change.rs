@@ -12,8 +12,12 @@ pub enum ChangedNoun {
     Partner,
     /// A credential or one of its secrets.
     Credential,
+    /// A public id that its credential gave up.
+    PublicId,
     /// A key that signs tokens.
     SigningKey,
+    /// A token that was revoked before it expired.
+    RevokedToken,
 }
 
 impl ChangedNoun {
@@ -21,7 +25,9 @@ impl ChangedNoun {
         match self {
             ChangedNoun::Partner => "partner",
             ChangedNoun::Credential => "credential",
+            ChangedNoun::PublicId => "public_id",
             ChangedNoun::SigningKey => "signing_key",
+            ChangedNoun::RevokedToken => "revoked_token",
         }
     }
 
@@ -29,7 +35,9 @@ impl ChangedNoun {
         [
             ChangedNoun::Partner,
             ChangedNoun::Credential,
+            ChangedNoun::PublicId,
             ChangedNoun::SigningKey,
+            ChangedNoun::RevokedToken,
         ]
         .into_iter()
         .find(|noun| noun.as_str() == text)
@@ -50,28 +58,34 @@ pub struct Change {
 
 pub(crate) async fn append(
     link: &mut Link,
-    noun: ChangedNoun,
-    object: &str,
+    changes: &[(ChangedNoun, String)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let count = changes.len() as i64;
+    if count == 0 {
+        return Ok(());
+    }
     let numbers = fetch_all!(
         &mut *link,
         (i64,),
-        "UPDATE counter SET value = value + 1 WHERE name = 'change' RETURNING value"
+        "UPDATE counter SET value = value + $1 WHERE name = 'change' RETURNING value",
+        count
     )?;
-    let (number,) = numbers
+    let (last,) = numbers
         .into_iter()
         .next()
         .ok_or_else(|| StoreError::corrupt("counter", "no change row"))?;
-    execute!(
-        &mut *link,
-        "INSERT INTO change (number, noun, object_id, at) VALUES ($1, $2, $3, $4)",
-        number,
-        noun.as_str(),
-        object,
-        now.micros()
-    )
-    .map(drop)
+    for (number, (noun, object)) in (last - count + 1..).zip(changes) {
+        execute!(
+            &mut *link,
+            "INSERT INTO change (number, noun, object_id, at) VALUES ($1, $2, $3, $4)",
+            number,
+            noun.as_str(),
+            object,
+            now.micros()
+        )?;
+    }
+    Ok(())
 }
 
 impl Reader {

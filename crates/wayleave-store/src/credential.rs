@@ -1,10 +1,12 @@
 use std::str::FromStr;
+use std::time::Duration;
 
 use wayleave_core::{
     Audience, CredentialId, CredentialState, IntegrationId, PartnerId, PublicId, SchemeSet,
     ScopeSet, SecretId, Timestamp,
 };
 
+use crate::link::Link;
 use crate::{ChangedNoun, Reader, StoreError, Transaction};
 
 /// A credential as stored, without its secrets.
@@ -14,6 +16,8 @@ pub struct Credential {
     pub id: CredentialId,
     /// The half that may be seen: client id, api key or access key.
     pub public_id: PublicId,
+    /// What it is used for, for people; may be empty.
+    pub name: String,
     /// The client program that it belongs to.
     pub integration_id: IntegrationId,
     /// The partner of that integration.
@@ -30,6 +34,8 @@ pub struct Credential {
     pub not_before_at: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it is dead.
+    pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
@@ -75,6 +81,21 @@ pub struct Secret {
     pub material: Vec<u8>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When a newer one took its place.
+    pub superseded_at: Option<Timestamp>,
+    /// From when on it is dead.
+    pub expires_at: Option<Timestamp>,
+    /// Ended early once it was not used for so long after it was superseded.
+    pub retire_unused: Option<Duration>,
+    /// When it was used last, to within a minute or so.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl Secret {
+    /// Whether it is good at a moment.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// A credential with everything that checking it needs.
@@ -95,11 +116,48 @@ type Row = (
     String,
     String,
     String,
+    String,
     i64,
     i64,
     Option<i64>,
+    Option<i64>,
 );
-type SecretRow = (String, String, String, String, Vec<u8>, i64);
+type SecretRow = (
+    String,
+    String,
+    String,
+    String,
+    Vec<u8>,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
+
+/// The columns of a [`Row`], in its order.
+macro_rules! select_credentials {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.id, c.public_id, c.name, c.integration_id, i.partner_id, c.audience, c.schemes,
+                    c.scopes, c.state, c.not_before_at, c.created_at, c.expires_at, c.revoked_at
+             FROM credential c JOIN integration i ON i.id = c.integration_id ",
+            $rest
+        )
+    };
+}
+
+/// The columns of a [`SecretRow`], in its order.
+macro_rules! select_secrets {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, credential_id, form, master_key_id, material, created_at, superseded_at,
+                    expires_at, retire_unused_us, last_used_at
+             FROM secret ",
+            $rest
+        )
+    };
+}
 
 fn read<T: FromStr>(text: &str) -> Result<T, StoreError>
 where
@@ -113,6 +171,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
     let (
         id,
         public_id,
+        name,
         integration,
         partner,
         audience,
@@ -121,6 +180,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         state,
         not_before,
         created,
+        expires,
         revoked,
     ) = row;
     let audience = read(&audience)?;
@@ -128,6 +188,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         id: read(&id)?,
         public_id: PublicId::parse(&public_id, audience)
             .map_err(|error| StoreError::corrupt("credential", error))?,
+        name,
         integration_id: read(&integration)?,
         partner_id: read(&partner)?,
         audience,
@@ -136,20 +197,64 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         state: read(&state)?,
         not_before_at: Timestamp::from_micros(not_before),
         created_at: Timestamp::from_micros(created),
+        expires_at: expires.map(Timestamp::from_micros),
         revoked_at: revoked.map(Timestamp::from_micros),
     })
 }
 
 fn secret_from_row(row: SecretRow) -> Result<Secret, StoreError> {
-    let (id, credential_id, form, master_key_id, material, created_at) = row;
+    let (
+        id,
+        credential_id,
+        form,
+        master_key_id,
+        material,
+        created,
+        superseded,
+        expires,
+        retire_unused,
+        last_used,
+    ) = row;
     Ok(Secret {
         id: read(&id)?,
         credential_id: read(&credential_id)?,
         form: SecretForm::parse(&form)?,
         master_key_id,
         material,
-        created_at: Timestamp::from_micros(created_at),
+        created_at: Timestamp::from_micros(created),
+        superseded_at: superseded.map(Timestamp::from_micros),
+        expires_at: expires.map(Timestamp::from_micros),
+        retire_unused: retire_unused.map(span),
+        last_used_at: last_used.map(Timestamp::from_micros),
     })
+}
+
+/// Microseconds as they are stored.
+fn span(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn all_secrets(rows: Vec<SecretRow>) -> Result<Vec<Secret>, StoreError> {
+    rows.into_iter().map(secret_from_row).collect()
+}
+
+/// Which credentials are listed; an empty text or `None` does not narrow.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct CredentialFilter {
+    /// Only those of this partner.
+    pub partner_id: Option<PartnerId>,
+    /// Only those of this integration.
+    pub integration_id: Option<IntegrationId>,
+    /// Only those that open this.
+    pub audience: Option<Audience>,
+    /// Only those in this state.
+    pub state: Option<CredentialState>,
+    /// Only the one with this public id.
+    pub public_id: Option<String>,
 }
 
 impl Reader {
@@ -161,10 +266,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT c.id, c.public_id, c.integration_id, i.partner_id, c.audience, c.schemes, c.scopes,
-                    c.state, c.not_before_at, c.created_at, c.revoked_at
-             FROM credential c JOIN integration i ON i.id = c.integration_id
-             WHERE c.id = $1",
+            select_credentials!("WHERE c.id = $1"),
             id.to_string()
         )?;
         let Some(row) = rows.into_iter().next() else {
@@ -173,16 +275,12 @@ impl Reader {
         let secrets = fetch_all!(
             &mut self.link,
             SecretRow,
-            "SELECT id, credential_id, form, master_key_id, material, created_at
-             FROM secret WHERE credential_id = $1 ORDER BY id",
+            select_secrets!("WHERE credential_id = $1 ORDER BY id"),
             id.to_string()
         )?;
         Ok(Some(CredentialWithSecrets {
             credential: from_row(row)?,
-            secrets: secrets
-                .into_iter()
-                .map(secret_from_row)
-                .collect::<Result<_, _>>()?,
+            secrets: all_secrets(secrets)?,
         }))
     }
 
@@ -196,34 +294,123 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT c.id, c.public_id, c.integration_id, i.partner_id, c.audience, c.schemes, c.scopes,
-                    c.state, c.not_before_at, c.created_at, c.revoked_at
-             FROM credential c JOIN integration i ON i.id = c.integration_id
-             WHERE c.id > $1 ORDER BY c.id LIMIT $2",
+            select_credentials!("WHERE c.id > $1 ORDER BY c.id LIMIT $2"),
             &after,
+            limit
+        )?;
+        self.with_secrets_between(rows).await
+    }
+
+    /// A page of those credentials that pass a filter, in the order of their ids, with their
+    /// secrets.
+    pub async fn credentials(
+        &mut self,
+        filter: &CredentialFilter,
+        after: Option<CredentialId>,
+        limit: i64,
+    ) -> Result<Vec<CredentialWithSecrets>, StoreError> {
+        let word = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let id = |id: Option<String>| id.unwrap_or_default();
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            select_credentials!(
+                "WHERE c.id > $1 AND ($2 = '' OR i.partner_id = $2)
+                   AND ($3 = '' OR c.integration_id = $3) AND ($4 = '' OR c.audience = $4)
+                   AND ($5 = '' OR c.state = $5) AND ($6 = '' OR c.public_id = $6)
+                 ORDER BY c.id LIMIT $7"
+            ),
+            id(after.map(|id| id.to_string())),
+            id(filter.partner_id.map(|id| id.to_string())),
+            id(filter.integration_id.map(|id| id.to_string())),
+            word(filter.audience.map(Audience::as_str)),
+            word(filter.state.map(CredentialState::as_str)),
+            word(filter.public_id.as_deref()),
             limit
         )?;
         let mut page = Vec::with_capacity(rows.len());
         for row in rows {
-            page.push(CredentialWithSecrets {
-                credential: from_row(row)?,
-                secrets: Vec::new(),
-            });
-        }
-        if let Some(last) = page.last() {
-            let last = last.credential.id.to_string();
+            let credential = from_row(row)?;
             let secrets = fetch_all!(
                 &mut self.link,
                 SecretRow,
-                "SELECT id, credential_id, form, master_key_id, material, created_at
-                 FROM secret WHERE credential_id > $1 AND credential_id <= $2 ORDER BY credential_id, id",
-                &after,
-                &last
+                select_secrets!("WHERE credential_id = $1 ORDER BY id"),
+                credential.id.to_string()
+            )?;
+            page.push(CredentialWithSecrets {
+                credential,
+                secrets: all_secrets(secrets)?,
+            });
+        }
+        Ok(page)
+    }
+
+    /// The credentials of these ids, with their secrets, in the order of their ids.
+    pub async fn credentials_by_id(
+        &mut self,
+        ids: &[CredentialId],
+    ) -> Result<Vec<CredentialWithSecrets>, StoreError> {
+        let words: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+        let list = format!("[{}]", words.join(","));
+        // The one thing that the two engines write differently: a list as one argument.
+        let (credentials, secrets) = match &self.link {
+            Link::Postgres(_) => (
+                select_credentials!(
+                    "WHERE c.id IN (SELECT json_array_elements_text($1::json)) ORDER BY c.id"
+                ),
+                select_secrets!(
+                    "WHERE credential_id IN (SELECT json_array_elements_text($1::json))
+                     ORDER BY credential_id, id"
+                ),
+            ),
+            _ => (
+                select_credentials!(
+                    "WHERE c.id IN (SELECT value FROM json_each($1)) ORDER BY c.id"
+                ),
+                select_secrets!(
+                    "WHERE credential_id IN (SELECT value FROM json_each($1))
+                     ORDER BY credential_id, id"
+                ),
+            ),
+        };
+        let rows = fetch_all!(&mut self.link, Row, credentials, &list)?;
+        let mut found = without_secrets(rows)?;
+        let secrets = fetch_all!(&mut self.link, SecretRow, secrets, &list)?;
+        hand_out(&mut found, secrets)?;
+        Ok(found)
+    }
+
+    /// Reads the secrets of neighbours in one go.
+    async fn with_secrets_between(
+        &mut self,
+        rows: Vec<Row>,
+    ) -> Result<Vec<CredentialWithSecrets>, StoreError> {
+        let mut page = without_secrets(rows)?;
+        if let (Some(first), Some(last)) = (page.first(), page.last()) {
+            let secrets = fetch_all!(
+                &mut self.link,
+                SecretRow,
+                select_secrets!(
+                    "WHERE credential_id >= $1 AND credential_id <= $2 ORDER BY credential_id, id"
+                ),
+                first.credential.id.to_string(),
+                last.credential.id.to_string()
             )?;
             hand_out(&mut page, secrets)?;
         }
         Ok(page)
     }
+}
+
+fn without_secrets(rows: Vec<Row>) -> Result<Vec<CredentialWithSecrets>, StoreError> {
+    rows.into_iter()
+        .map(|row| {
+            Ok(CredentialWithSecrets {
+                credential: from_row(row)?,
+                secrets: Vec::new(),
+            })
+        })
+        .collect()
 }
 
 /// Gives each secret to its credential; both come sorted by credential.
@@ -250,22 +437,15 @@ impl Transaction {
         credential: &Credential,
         secret: &Secret,
     ) -> Result<(), StoreError> {
-        if self
-            .reader()
-            .integration(credential.integration_id)
-            .await?
-            .is_none()
-        {
-            return Err(StoreError::NotFound);
-        }
         let added = execute!(
             self.link(),
-            "INSERT INTO credential (id, public_id, integration_id, audience, schemes, scopes, state,
-                                     not_before_at, created_at, revoked_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            "INSERT INTO credential (id, public_id, name, integration_id, audience, schemes, scopes,
+                                     state, not_before_at, created_at, expires_at, revoked_at)
+             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12 FROM integration WHERE id = $4
              ON CONFLICT DO NOTHING",
             credential.id.to_string(),
             credential.public_id.as_str(),
+            &credential.name,
             credential.integration_id.to_string(),
             credential.audience.as_str(),
             credential.schemes.to_string(),
@@ -273,48 +453,141 @@ impl Transaction {
             credential.state.as_str(),
             credential.not_before_at.micros(),
             credential.created_at.micros(),
+            credential.expires_at.map(Timestamp::micros),
             credential.revoked_at.map(Timestamp::micros)
         )?;
         if added == 0 {
-            return Err(StoreError::Conflict);
+            let integration = self.reader().integration(credential.integration_id).await?;
+            return Err(integration.map_or(StoreError::NotFound, |_| StoreError::Conflict));
         }
         self.add_secret(secret).await?;
         self.changed(ChangedNoun::Credential, credential.id);
         Ok(())
     }
 
-    async fn add_secret(&mut self, secret: &Secret) -> Result<(), StoreError> {
+    /// Adds a further secret to a credential.
+    pub async fn add_secret(&mut self, secret: &Secret) -> Result<(), StoreError> {
         execute!(
             self.link(),
-            "INSERT INTO secret (id, credential_id, form, master_key_id, material, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO secret (id, credential_id, form, master_key_id, material, created_at,
+                                 superseded_at, expires_at, retire_unused_us, last_used_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             secret.id.to_string(),
             secret.credential_id.to_string(),
             secret.form.as_str(),
             &secret.master_key_id,
             &secret.material,
-            secret.created_at.micros()
-        )
-        .map(drop)
+            secret.created_at.micros(),
+            secret.superseded_at.map(Timestamp::micros),
+            secret.expires_at.map(Timestamp::micros),
+            secret.retire_unused.map(micros),
+            secret.last_used_at.map(Timestamp::micros)
+        )?;
+        self.changed(ChangedNoun::Credential, secret.credential_id);
+        Ok(())
     }
 
-    /// Ends a credential for ever. Revoking twice keeps the first moment;
-    /// [`StoreError::NotFound`] when there is none.
-    pub async fn revoke_credential(
-        &mut self,
-        id: CredentialId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Writes what may change in the life of a credential: public id, name, state, the moments
+    /// from which it and its tokens are dead. [`StoreError::NotFound`] when there is none,
+    /// [`StoreError::Conflict`] when a new public id is taken.
+    pub async fn update_credential(&mut self, credential: &Credential) -> Result<(), StoreError> {
+        let id = credential.id.to_string();
+        let holder = fetch_all!(
+            self.link(),
+            (String,),
+            "SELECT id FROM credential WHERE public_id = $1",
+            credential.public_id.as_str()
+        )?;
+        if holder.first().is_some_and(|(holder,)| *holder != id) {
+            return Err(StoreError::Conflict);
+        }
         let found = execute!(
             self.link(),
-            "UPDATE credential SET state = 'revoked', revoked_at = COALESCE(revoked_at, $2) WHERE id = $1",
-            id.to_string(),
-            now.micros()
+            "UPDATE credential SET public_id = $2, name = $3, state = $4, not_before_at = $5,
+                    expires_at = $6, revoked_at = $7
+             WHERE id = $1",
+            &id,
+            credential.public_id.as_str(),
+            &credential.name,
+            credential.state.as_str(),
+            credential.not_before_at.micros(),
+            credential.expires_at.map(Timestamp::micros),
+            credential.revoked_at.map(Timestamp::micros)
         )?;
         if found == 0 {
             return Err(StoreError::NotFound);
         }
-        self.changed(ChangedNoun::Credential, id);
+        self.changed(ChangedNoun::Credential, credential.id);
         Ok(())
+    }
+
+    /// Writes what may change in the life of a secret: when it was superseded, when it ends, and
+    /// whether early.
+    pub async fn update_secret(&mut self, secret: &Secret) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE secret SET superseded_at = $2, expires_at = $3, retire_unused_us = $4 WHERE id = $1",
+            secret.id.to_string(),
+            secret.superseded_at.map(Timestamp::micros),
+            secret.expires_at.map(Timestamp::micros),
+            secret.retire_unused.map(micros)
+        )?;
+        if found == 0 {
+            return Err(StoreError::NotFound);
+        }
+        self.changed(ChangedNoun::Credential, secret.credential_id);
+        Ok(())
+    }
+
+    /// Locks a credential until the transaction ends, so that what is decided about it stays true.
+    pub async fn lock_credential(&mut self, id: CredentialId) -> Result<(), StoreError> {
+        // A write that changes nothing: the writer of a SQLite file is alone anyway.
+        let found = execute!(
+            self.link(),
+            "UPDATE credential SET state = state WHERE id = $1",
+            id.to_string()
+        )?;
+        if found == 0 {
+            Err(StoreError::NotFound)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Notes when secrets were used, only forward.
+    pub async fn note_uses(&mut self, uses: &[(SecretId, Timestamp)]) -> Result<(), StoreError> {
+        for (id, at) in uses {
+            execute!(
+                self.link(),
+                "UPDATE secret SET last_used_at = $2
+                 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
+                id.to_string(),
+                at.micros()
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Ends the superseded secrets that were not used for as long as was chosen; gives how many.
+    pub async fn retire_unused_secrets(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        let ended = fetch_all!(
+            self.link(),
+            (String, String),
+            "UPDATE secret SET expires_at = $1
+             WHERE retire_unused_us IS NOT NULL AND (expires_at IS NULL OR expires_at > $1)
+               AND superseded_at + retire_unused_us <= $1
+               AND (last_used_at IS NULL OR last_used_at + retire_unused_us <= $1)
+             RETURNING id, credential_id",
+            now.micros()
+        )?;
+        for (_, credential_id) in &ended {
+            self.changed(ChangedNoun::Credential, credential_id);
+        }
+        Ok(ended.len())
+    }
+
+    /// Notes that a credential gave up a public id, so that other nodes forget it.
+    pub fn gave_up(&mut self, public_id: &PublicId) {
+        self.changed(ChangedNoun::PublicId, public_id);
     }
 }

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// The row that was named is not there.
     #[error("not there")]
     NotFound,
+    /// A rule of whoever asked forbids it, as the work found within its transaction.
+    #[error("{0}")]
+    Refused(&'static str),
     /// The database could not be reached or refused the statement; nothing was written.
     #[error("the database is not available: {0}")]
     Unavailable(String),

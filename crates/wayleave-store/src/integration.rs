@@ -45,6 +45,25 @@ impl Reader {
         rows.into_iter().next().map(from_row).transpose()
     }
 
+    /// A page of integrations in the order of their ids, after one; those of one partner, or all.
+    pub async fn integrations_after(
+        &mut self,
+        partner: Option<PartnerId>,
+        after: Option<IntegrationId>,
+        limit: i64,
+    ) -> Result<Vec<Integration>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, partner_id, name, created_at FROM integration
+             WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3",
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            partner.map(|id| id.to_string()).unwrap_or_default(),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
     /// The integrations of a partner, oldest first.
     pub async fn integrations_of(
         &mut self,
@@ -61,6 +80,25 @@ impl Reader {
 }
 
 impl Transaction {
+    /// Gives an integration another name; [`StoreError::NotFound`] when there is none.
+    pub async fn rename_integration(
+        &mut self,
+        id: IntegrationId,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE integration SET name = $2 WHERE id = $1",
+            id.to_string(),
+            name
+        )?;
+        if found == 0 {
+            Err(StoreError::NotFound)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Adds an integration; [`StoreError::NotFound`] when the partner is not there.
     pub async fn add_integration(&mut self, integration: &Integration) -> Result<(), StoreError> {
         if self

@@ -9,6 +9,7 @@
 
 #[macro_use]
 mod link;
+mod audit;
 mod change;
 mod credential;
 mod database;
@@ -16,16 +17,21 @@ mod error;
 mod integration;
 mod migration;
 mod partner;
+mod revoked_token;
 mod runtime;
+mod sealed_value;
 mod signing_key;
 mod writer;
 
+pub use audit::{AuditRow, AuditStage};
 pub use change::{Change, ChangedNoun};
-pub use credential::{Credential, CredentialWithSecrets, Secret, SecretForm};
+pub use credential::{Credential, CredentialFilter, CredentialWithSecrets, Secret, SecretForm};
 pub use database::{Database, Store};
 pub use error::StoreError;
 pub use integration::Integration;
 pub use link::{BoxFuture, Reader, Transaction};
 pub use partner::Partner;
+pub use revoked_token::RevokedToken;
 pub use runtime::StoreRuntime;
+pub use sealed_value::SealedValue;
 pub use signing_key::SigningKey;

@@ -80,16 +80,17 @@ impl Transaction {
 
     /// Notes that an object changed; it is numbered last, just before the commit.
     pub(crate) fn changed(&mut self, noun: ChangedNoun, object: impl ToString) {
-        self.changes.push((noun, object.to_string()));
+        let change = (noun, object.to_string());
+        if self.changes.last() != Some(&change) {
+            self.changes.push(change);
+        }
     }
 
     /// Writes the noted changes to the feed. The counter row is updated last in the transaction, so
     /// numbers become visible in their order on both engines.
     pub(crate) async fn number_changes(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for (noun, object) in std::mem::take(&mut self.changes) {
-            crate::change::append(self.link(), noun, &object, now).await?;
-        }
-        Ok(())
+        let changes = std::mem::take(&mut self.changes);
+        crate::change::append(self.link(), &changes, now).await
     }
 
     pub(crate) fn forget_changes(&mut self) {

@@ -42,6 +42,22 @@ impl Reader {
         rows.into_iter().next().map(from_row).transpose()
     }
 
+    /// A page of partners in the order of their ids, after one.
+    pub async fn partners_after(
+        &mut self,
+        after: Option<PartnerId>,
+        limit: i64,
+    ) -> Result<Vec<Partner>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, name, membership, created_at FROM partner WHERE id > $1 ORDER BY id LIMIT $2",
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
     /// Every partner, oldest first.
     pub async fn partners(&mut self) -> Result<Vec<Partner>, StoreError> {
         let rows = fetch_all!(
@@ -69,6 +85,21 @@ impl Transaction {
             return Err(StoreError::Conflict);
         }
         self.changed(ChangedNoun::Partner, partner.id);
+        Ok(())
+    }
+
+    /// Gives a partner another name; [`StoreError::NotFound`] when there is none.
+    pub async fn rename_partner(&mut self, id: PartnerId, name: &str) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE partner SET name = $2 WHERE id = $1",
+            id.to_string(),
+            name
+        )?;
+        if found == 0 {
+            return Err(StoreError::NotFound);
+        }
+        self.changed(ChangedNoun::Partner, id);
         Ok(())
     }
 

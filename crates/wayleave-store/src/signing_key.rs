@@ -72,6 +72,18 @@ impl Transaction {
         Ok(())
     }
 
+    /// Lets a key sign from a moment on.
+    pub async fn start_signing_key(&mut self, kid: &str, at: Timestamp) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "UPDATE signing_key SET signs_from_at = $2 WHERE kid = $1",
+            kid,
+            at.micros()
+        )?;
+        self.changed(ChangedNoun::SigningKey, kid);
+        Ok(())
+    }
+
     /// Removes a key that nothing is signed with any more.
     pub async fn remove_signing_key(&mut self, kid: &str) -> Result<(), StoreError> {
         execute!(self.link(), "DELETE FROM signing_key WHERE kid = $1", kid)?;
