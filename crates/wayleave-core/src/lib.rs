@@ -7,6 +7,7 @@ mod admission;
 mod credential;
 mod environment;
 mod id;
+mod operator;
 mod partner;
 mod scope;
 mod time;
@@ -17,6 +18,7 @@ pub use credential::{
 };
 pub use environment::Environment;
 pub use id::{CredentialId, IdError, IntegrationId, PartnerId, SecretId};
+pub use operator::OperatorScope;
 pub use partner::{Membership, NameError, check_name};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use time::Timestamp;

@@ -33,7 +33,7 @@ pub use credential::{
 pub use engine::{Engine, EngineSettings};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
-pub use operator::OperatorToken;
+pub use operator::{ActingOperator, Operator, OperatorTokenHash, Operators};
 pub use ports::{Clock, Randomness};
 pub use refusal::{Refusal, Unproven};
 pub use signing_keys::KeyPhase;

@@ -88,6 +88,25 @@ pub fn format(unix_s: i64) -> String {
     text
 }
 
+/// Writes seconds since 1970-01-01T00:00:00Z in the form of RFC 3339 5.6, in UTC. The same limits as
+/// [`format`].
+///
+/// ```
+/// use wayleave_protocol::http_date::format_rfc3339;
+/// assert_eq!(format_rfc3339(1_805_192_428), "2027-03-16T10:20:28Z");
+/// ```
+pub fn format_rfc3339(unix_s: i64) -> String {
+    let unix_s = unix_s.clamp(FIRST_S, LAST_S);
+    let second_of_day = unix_s.rem_euclid(DAY_S);
+    let (year, month, day) = civil_from_days(unix_s.div_euclid(DAY_S));
+    let (hour, minute, second) = (
+        second_of_day / 3600,
+        second_of_day / 60 % 60,
+        second_of_day % 60,
+    );
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |sum, digit| {
         digit

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -12,7 +13,8 @@ use wayleave_core::{
     Audience, CredentialId, Environment, Membership, PartnerId, SchemeSet, ScopeSet, Timestamp,
 };
 use wayleave_engine::{
-    Credential, Engine, ImportedPair, NewCredential, OperatorToken, Partner, Refusal, StoreError,
+    ActingOperator, Credential, Engine, ImportedPair, NewCredential, Operator, Operators, Partner,
+    Refusal, StoreError,
 };
 use wayleave_protocol::form;
 use wayleave_protocol::json as strict_json;
@@ -32,15 +34,15 @@ const PAGE: i64 = 100;
 /// The surface of the admin address.
 pub struct Admin {
     engines: BTreeMap<&'static str, Arc<Engine>>,
-    token: OperatorToken,
+    operators: Arc<ArcSwap<Operators>>,
     trusted_proxies: TrustedProxies,
 }
 
 impl Admin {
-    /// For the engines of both environments, opened by an operator token.
+    /// For the engines of both environments, opened by the tokens of the operators of the moment.
     pub fn new(
         engines: &[Arc<Engine>],
-        token: OperatorToken,
+        operators: Arc<ArcSwap<Operators>>,
         trusted_proxies: TrustedProxies,
     ) -> Self {
         let engines = engines
@@ -49,7 +51,7 @@ impl Admin {
             .collect();
         Admin {
             engines,
-            token,
+            operators,
             trusted_proxies,
         }
     }
@@ -94,21 +96,20 @@ impl Admin {
         operate(engine, parts, &rest, body).await
     }
 
-    fn check_operator(&self, parts: &Parts) -> Result<(), Fault> {
+    fn check_operator(&self, parts: &Parts) -> Result<ActingOperator, Fault> {
         let value = single(&parts.headers, header::AUTHORIZATION)?;
         let presented = value
             .and_then(|value| std::str::from_utf8(value).ok())
             .and_then(|value| value.split_once(' '))
             .filter(|(word, _)| word.eq_ignore_ascii_case("bearer"));
-        match presented {
-            Some((_, token)) if self.token.is(token.trim()) => Ok(()),
-            _ => Err(Fault::Unproven {
-                message: "send Authorization: Bearer and an operator token".to_owned(),
-                server_time: None,
-                explanation: None,
-                challenge: Some("Bearer realm=\"wayleave admin\""),
-            }),
-        }
+        let operators = self.operators.load();
+        let found = presented.and_then(|(_, token)| operators.find(token.trim()));
+        found.map(Operator::acting).ok_or_else(|| Fault::Unproven {
+            message: "send Authorization: Bearer and an operator token".to_owned(),
+            server_time: None,
+            explanation: None,
+            challenge: Some("Bearer realm=\"wayleave admin\""),
+        })
     }
 }
 

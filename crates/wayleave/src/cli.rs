@@ -7,14 +7,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use http::{Method, Uri};
-use wayleave_engine::{Database, Randomness};
-use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
+use wayleave_core::OperatorScope;
+use wayleave_engine::{Clock as _, Database};
 use wayleave_web::Upstream;
 
 use crate::config::Config;
 use crate::demo::{self, DemoFile, DemoSettings};
 use crate::explain::{ExplainSettings, explain};
-use crate::ports::SystemRandomness;
+use crate::operators_file::OperatorsFile;
+use crate::ports::{SystemClock, SystemRandomness};
 use crate::sign::{SignSettings, sign};
 use crate::{calls, key_file, serve, telemetry};
 
@@ -46,8 +47,9 @@ enum Act {
     Sign(SignArgs),
     /// Explain why a signed request is refused; needs no server.
     Explain(ExplainArgs),
-    /// Make an operator token for the file that admin.token_file names.
-    Token,
+    /// Say who may call the admin address; needs no server.
+    #[command(subcommand)]
+    Operator(OperatorAct),
 }
 
 #[derive(Subcommand)]
@@ -57,6 +59,47 @@ enum ConfigAct {
         /// The file.
         file: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum OperatorAct {
+    /// Add a person and print their token, which is shown this once and kept nowhere.
+    Create {
+        /// Who it is, as the audit will say.
+        name: String,
+        /// operator, support or property_administrator.
+        #[arg(long, default_value = "operator")]
+        scope: OperatorScope,
+        #[command(flatten)]
+        place: OperatorsPlace,
+    },
+    /// Show who there is.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: OperatorsPlace,
+    },
+    /// Take a person off the list.
+    Remove {
+        /// Who it is.
+        name: String,
+        #[command(flatten)]
+        place: OperatorsPlace,
+    },
+}
+
+/// Where the operators are.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct OperatorsPlace {
+    /// The file of the operators.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// A configuration file whose admin.operators_file names it.
+    #[arg(long)]
+    config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -186,17 +229,54 @@ fn act(act: Act) -> Outcome {
         }
         Act::Sign(args) => run_sign(args),
         Act::Explain(args) => run_explain(args),
-        Act::Token => {
-            let mut random = [0; 32];
-            SystemRandomness.fill(&mut random);
-            let token = key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &random);
-            say(&format!(
-                "{token}
-"
-            ));
-            Ok(ExitCode::SUCCESS)
+        Act::Operator(act) => run_operator(act),
+    }
+}
+
+impl OperatorsPlace {
+    fn open(&self) -> Result<OperatorsFile, Box<dyn std::error::Error>> {
+        match (&self.file, &self.config) {
+            (Some(file), _) => Ok(OperatorsFile::at(file)),
+            (None, Some(config)) => Ok(OperatorsFile::at(Config::read(config)?.operators_file())),
+            (None, None) => Err("give --file, or --config with a configuration file".into()),
         }
     }
+}
+
+/// A token goes to standard output alone, so that it can be piped to where it is kept.
+fn run_operator(act: OperatorAct) -> Outcome {
+    match act {
+        OperatorAct::Create { name, scope, place } => {
+            let file = place.open()?;
+            let token = file.create(&name, scope, SystemClock.now(), &SystemRandomness)?;
+            say(&format!("{token}\n"));
+            eprintln!(
+                "{name} may call as {scope}. The token is shown this once; a running server takes it after a reload (SIGHUP)."
+            );
+        }
+        OperatorAct::List { json, place } => say(&list_operators(&place.open()?, json)?),
+        OperatorAct::Remove { name, place } => {
+            place.open()?.remove(&name)?;
+            eprintln!(
+                "{name} is off the list. A running server still takes the token until a reload (SIGHUP)."
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_operators(file: &OperatorsFile, json: bool) -> Result<String, Box<dyn std::error::Error>> {
+    let operators = file.list()?;
+    if json {
+        return Ok(serde_json::to_string_pretty(&operators)? + "\n");
+    }
+    let lines = operators.iter().map(|operator| {
+        format!(
+            "{:<24} {:<24} {}\n",
+            operator.name, operator.scope, operator.created_at
+        )
+    });
+    Ok(lines.collect())
 }
 
 fn run_demo(args: DemoArgs) -> Outcome {

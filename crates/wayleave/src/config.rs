@@ -55,7 +55,7 @@ struct EnvironmentConfig {
 #[serde(deny_unknown_fields)]
 struct AdminConfig {
     address: SocketAddr,
-    token_file: PathBuf,
+    operators_file: PathBuf,
     tls: Option<TlsFiles>,
 }
 
@@ -182,9 +182,9 @@ impl Config {
         toml::from_str(text).map_err(|error| wrong("the text", error))
     }
 
-    /// The file with the operator token.
-    pub fn operator_token_file(&self) -> PathBuf {
-        self.in_data(&self.admin.token_file)
+    /// The file of the operators.
+    pub fn operators_file(&self) -> PathBuf {
+        self.in_data(&self.admin.operators_file)
     }
 
     fn in_data(&self, path: &Path) -> PathBuf {
@@ -632,7 +632,7 @@ mod tests {
         address = "127.0.0.1:8081"
         [admin]
         address = "127.0.0.1:8082"
-        token_file = "admin.token"
+        operators_file = "operators.toml"
     "#;
 
     fn settings(more: &str) -> Result<NodeSettings, ConfigError> {

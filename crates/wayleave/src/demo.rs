@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wayleave_core::{
-    Admission, Audience, AudienceSet, Environment, IntegrationId, Scheme, SchemeSet, ScopeSet,
+    Admission, Audience, AudienceSet, Environment, IntegrationId, OperatorScope, Scheme, SchemeSet,
+    ScopeSet,
 };
 use wayleave_engine::{
-    Algorithm, Database, Engine, NewCredential, OperatorToken, Partner, Refusal, StoreRuntime,
+    Algorithm, Database, Engine, NewCredential, Operator, OperatorTokenHash, Operators, Partner,
+    Refusal, StoreRuntime,
 };
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
@@ -205,10 +207,19 @@ fn start(
         waiting.block_on(hand_out_keys(node.engine(environment)))?;
     }
     let file = describe(&node, settings.protected_path());
-    let running = node.start(OperatorToken::new(&file.admin.token), sample)?;
+    let running = node.start(demo_operator(&file.admin.token), sample)?;
     let text = serde_json::to_string_pretty(&file)? + "\n";
     key_file::write_private(&DemoFile::path(&settings.data), &text)?;
     Ok((running, file, behind, lock))
+}
+
+/// The demonstration's operator is in memory only.
+fn demo_operator(token: &str) -> Operators {
+    Operators::new(vec![Operator {
+        name: "demo".to_owned(),
+        scope: OperatorScope::Operator,
+        token_hash: OperatorTokenHash::of(token),
+    }])
 }
 
 /// Keeps a second demonstration away from the folder, so that it does not remove this one's file.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use wayleave_engine::{MasterKeyError, Randomness, Vault};
@@ -89,7 +89,8 @@ pub fn read_private(path: &Path) -> Result<String, KeyFileError> {
 }
 
 /// Writes a file that only its owner may read (0600): whole or not at all, even when the power
-/// goes.
+/// goes. Where it replaces a file, that file's owner keeps it: an administrator may write for the
+/// server's user.
 pub fn write_private(path: &Path, content: &str) -> Result<(), KeyFileError> {
     let failed = || KeyFileError::io(path);
     let folder = path
@@ -107,6 +108,9 @@ pub fn write_private(path: &Path, content: &str) -> Result<(), KeyFileError> {
         .mode(0o600)
         .open(&fresh)
         .map_err(failed())?;
+    if let Ok(old) = fs::metadata(path) {
+        fchown(&file, Some(old.uid()), Some(old.gid())).map_err(failed())?;
+    }
     file.write_all(content.as_bytes()).map_err(failed())?;
     file.sync_all().map_err(failed())?;
     fs::rename(&fresh, path).map_err(failed())?;

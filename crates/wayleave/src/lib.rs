@@ -9,6 +9,7 @@ pub mod demo;
 pub mod explain;
 pub mod key_file;
 pub mod node;
+pub mod operators_file;
 pub mod ports;
 pub mod server;
 pub mod sign;

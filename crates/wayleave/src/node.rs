@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use wayleave_core::Environment;
 use wayleave_engine::{
-    Algorithm, Clock, Database, Engine, EngineSettings, OperatorToken, Randomness, Refusal, Store,
+    Algorithm, Clock, Database, Engine, EngineSettings, Operators, Randomness, Refusal, Store,
     StoreError, StoreRuntime,
 };
 use wayleave_web::{Admin, Mount, SurfaceSettings, Surfaces, TrustedProxies};
@@ -187,7 +188,7 @@ impl Node {
     }
 
     /// Serves the environments, the operator's address and what else is given.
-    pub fn start(self, token: OperatorToken, more: Vec<Listener>) -> Result<Running, NodeError> {
+    pub fn start(self, operators: Operators, more: Vec<Listener>) -> Result<Running, NodeError> {
         let Node {
             settings,
             engines,
@@ -221,7 +222,8 @@ impl Node {
                 service: Service::Environments(Arc::new(choices.collect())),
             });
         }
-        let desk = Admin::new(&engines, token, settings.trusted_proxies.clone());
+        let operators = Arc::new(ArcSwap::from_pointee(operators));
+        let desk = Admin::new(&engines, operators, settings.trusted_proxies.clone());
         listeners.push(Listener {
             bound: admin,
             tls: load_tls(settings.admin.tls.as_ref())?,

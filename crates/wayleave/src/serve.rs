@@ -4,27 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wayleave_core::Environment;
-use wayleave_engine::{OperatorToken, StoreRuntime};
+use wayleave_engine::StoreRuntime;
 
 use crate::config::Config;
-use crate::key_file;
 use crate::node::Node;
+use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
 
 /// Serves until the process is told to end.
 pub(crate) fn serve(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::read(config)?;
     let settings = config.settings()?;
-    let token_file = config.operator_token_file();
-    let token = key_file::read_private(&token_file)?;
-    let token = token.trim();
-    if token.len() < 32 {
-        let place = token_file.display();
-        return Err(format!(
-            "{place}: an operator token has at least 32 characters; wayleave token makes one"
-        )
-        .into());
-    }
+    let operators = OperatorsFile::at(config.operators_file()).operators()?;
     let store_runtime = StoreRuntime::start()?;
     let node = Node::open(
         settings,
@@ -37,7 +28,7 @@ pub(crate) fn serve(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
         (environment, node.url(environment).to_owned(), credentials)
     });
     let admin = node.admin_url();
-    let running = node.start(OperatorToken::new(token), Vec::new())?;
+    let running = node.start(operators, Vec::new())?;
     for (environment, url, credentials) in served {
         tracing::info!(%environment, url, credentials, "serving");
     }

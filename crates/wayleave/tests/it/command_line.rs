@@ -248,16 +248,92 @@ fn config_check_knows_good_from_bad() {
     }
 }
 
+/// Makes an operator and returns their token.
+fn make_operator(file: &std::path::Path, name: &str) -> String {
+    let command = ["operator", "create", name, "--file"];
+    let made = binary().args(command).arg(file).output().expect("made");
+    assert!(made.status.success(), "{}", said(&made));
+    let token = String::from_utf8(made.stdout).expect("text");
+    assert!(
+        token.starts_with("wl_opr_all_") && token.lines().count() == 1,
+        "nothing but the token is on standard output"
+    );
+    token.trim().to_owned()
+}
+
+#[test]
+fn operators_are_made_listed_and_removed_and_no_token_is_kept() {
+    let folder = TestFolder::new();
+    let file = folder.path().join("operators.toml");
+    let (first, second) = (make_operator(&file, "ada"), make_operator(&file, "bo"));
+    let content = std::fs::read_to_string(&file).expect("the file");
+    assert!(!content.contains(&first) && !content.contains(&second));
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(&file).expect("the file").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let run = |arguments: &[&str]| {
+        let mut command = binary();
+        command.arg("operator").args(arguments).arg("--file");
+        command.arg(&file).output().expect("run")
+    };
+    let listed = run(&["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("json");
+    assert_eq!(
+        (&listed[0]["name"], &listed[1]["name"], &listed[1]["scope"]),
+        (&"ada".into(), &"bo".into(), &"operator".into())
+    );
+    let refused = run(&["create", "ada"]);
+    assert!(!refused.status.success() && said(&refused).contains("already"));
+    let refused = run(&["create", "two\nlines"]);
+    assert!(!refused.status.success() && said(&refused).contains("letters"));
+    let refused = run(&["create", "eve", "--scope", "root"]);
+    assert!(!refused.status.success() && said(&refused).contains("property_administrator"));
+    assert!(run(&["remove", "ada"]).status.success());
+    let refused = run(&["remove", "ada"]);
+    assert!(!refused.status.success() && said(&refused).contains("no operator"));
+    let operators = wayleave::operators_file::OperatorsFile::at(&file).operators();
+    let operators = operators.expect("operators");
+    let name = operators.find(&second).map(|found| found.name.clone());
+    assert_eq!((operators.len(), name.as_deref()), (1, Some("bo")));
+    assert!(operators.find(&first).is_none());
+}
+
+#[test]
+fn an_operators_file_with_anything_unclear_is_refused() {
+    let folder = TestFolder::new();
+    let file = folder.path().join("operators.toml");
+    make_operator(&file, "ada");
+    let good = std::fs::read_to_string(&file).expect("the file");
+    let opened = wayleave::operators_file::OperatorsFile::at(&file);
+    for (bad, why) in [
+        (String::new(), "nobody"),
+        (good.replace("scope", "scopes"), "scopes"),
+        (good.replace("\"operator\"", "\"root\""), "support"),
+        (format!("{good}\n{good}"), "twice"),
+        (
+            good.replace("created_at = \"2", "created_at = \"x"),
+            "created_at",
+        ),
+        (
+            good.replace("token_sha256 = \"", "token_sha256 = \"wl_opr_all_"),
+            "hexadecimal",
+        ),
+    ] {
+        wayleave::key_file::write_private(&file, &bad).expect("written");
+        let refused = opened.operators().expect_err(why).to_string();
+        assert!(refused.contains(why), "{refused}");
+        assert!(!refused.contains("wl_opr_all_"), "{refused}");
+    }
+}
+
 #[test]
 fn serve_starts_from_a_file_and_ends_on_a_signal() {
     let folder = TestFolder::new();
     let port = crate::harness::free_port;
     let (live, test, admin) = (port(), port(), port());
-    let token = binary().arg("token").output().expect("a token");
-    let token = String::from_utf8(token.stdout).expect("text");
-    wayleave::key_file::write_private(&folder.path().join("admin.token"), &token).expect("written");
+    let token = make_operator(&folder.path().join("operators.toml"), "ada");
     let text = format!(
-        "data = {:?}\n[live]\naddress = \"{live}\"\n[test]\naddress = \"{test}\"\n[admin]\naddress = \"{admin}\"\ntoken_file = \"admin.token\"\n",
+        "data = {:?}\n[live]\naddress = \"{live}\"\n[test]\naddress = \"{test}\"\n[admin]\naddress = \"{admin}\"\noperators_file = \"operators.toml\"\n",
         folder.path()
     );
     let file = folder.path().join("wayleave.toml");

@@ -12,8 +12,12 @@ use wayleave::config::default_master_key;
 use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
 use wayleave::ports::SystemRandomness;
 use wayleave::server::{Bound, Listener, Service};
-use wayleave_core::{Admission, Audience, AudienceSet, Environment, Scheme, SchemeSet};
-use wayleave_engine::{Algorithm, Database, Engine, OperatorToken, StoreRuntime};
+use wayleave_core::{
+    Admission, Audience, AudienceSet, Environment, OperatorScope, Scheme, SchemeSet,
+};
+use wayleave_engine::{
+    Algorithm, Database, Engine, Operator, OperatorTokenHash, Operators, StoreRuntime,
+};
 use wayleave_testkit::{
     Address, Answer, DatabaseKind, FrozenClock, Signer, TestDatabases, TestFolder,
 };
@@ -148,7 +152,7 @@ impl TestNode {
             tls: None,
             service: Service::SampleApi,
         };
-        let started = node.start(OperatorToken::new(OPERATOR), vec![sample]);
+        let started = node.start(operators(), vec![sample]);
         self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }
 
@@ -258,6 +262,15 @@ impl TestNode {
             .expect("a token")
             .to_owned()
     }
+}
+
+/// The operator of the tests.
+pub(crate) fn operators() -> Operators {
+    Operators::new(vec![Operator {
+        name: "ada".to_owned(),
+        scope: OperatorScope::Operator,
+        token_hash: OperatorTokenHash::of(OPERATOR),
+    }])
 }
 
 fn id(answer: &Answer) -> String {

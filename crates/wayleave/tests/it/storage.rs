@@ -110,7 +110,7 @@ fn two_nodes_share_postgres_and_a_new_key_is_known_to_the_other_at_once() {
     let other = open_beside(&node, |_| {}).expect("a second node");
     let address = Address::at(other.address(Environment::Live));
     let running = other
-        .start(wayleave_engine::OperatorToken::new("x"), Vec::new())
+        .start(wayleave_engine::Operators::default(), Vec::new())
         .expect("it serves");
     let keys = node.keys(Environment::Live, Audience::Routes);
     // Unknown keys are looked for again at most every 100 ms of the clock.
