@@ -1,4 +1,14 @@
-//! The operator's address: partners, integrations and credentials of either environment.
+//! The operator's address: partners, integrations, credentials, tokens, keys, routes and the audit
+//! trail of either environment.
+
+mod audit;
+mod credential;
+mod integration;
+mod key;
+mod partner;
+mod reading;
+mod route;
+mod token;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -8,49 +18,39 @@ use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
-use serde_json::{Map, Value, json};
-use wayleave_core::{
-    Audience, CredentialId, Environment, Membership, PartnerId, SchemeSet, ScopeSet, Timestamp,
-};
-use wayleave_engine::{
-    ActingOperator, Credential, Engine, ImportedPair, NewCredential, Operator, Operators, Partner,
-    Refusal, StoreError,
-};
-use wayleave_protocol::form;
-use wayleave_protocol::json as strict_json;
-use wayleave_protocol::secret::SecretText;
+use serde_json::json;
+use wayleave_core::{Environment, OperatorScope, Timestamp};
+use wayleave_engine::{ActingOperator, Actor, Engine, Operator, Operators, Refusal, StoreError};
 
+use crate::Surfaces;
 use crate::answer::{self, Answer};
 use crate::caught::caught;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
-use crate::request::{read_body, single};
+use crate::request::single;
 use crate::transport::{Connection, TrustedProxies};
-
-const BODY_LIMIT_BYTES: usize = 64 * 1024;
-/// How many credentials a page holds.
-const PAGE: i64 = 100;
+use reading::{Members, Page};
 
 /// The surface of the admin address.
 pub struct Admin {
-    engines: BTreeMap<&'static str, Arc<Engine>>,
+    environments: BTreeMap<&'static str, Arc<Surfaces>>,
     operators: Arc<ArcSwap<Operators>>,
     trusted_proxies: TrustedProxies,
 }
 
 impl Admin {
-    /// For the engines of both environments, opened by the tokens of the operators of the moment.
+    /// For both environments, opened by the tokens of the operators of the moment.
     pub fn new(
-        engines: &[Arc<Engine>],
+        surfaces: &[Arc<Surfaces>],
         operators: Arc<ArcSwap<Operators>>,
         trusted_proxies: TrustedProxies,
     ) -> Self {
-        let engines = engines
+        let environments = surfaces
             .iter()
-            .map(|engine| (engine.environment().as_str(), engine.clone()))
+            .map(|surfaces| (surfaces.engine().environment().as_str(), surfaces.clone()))
             .collect();
         Admin {
-            engines,
+            environments,
             operators,
             trusted_proxies,
         }
@@ -64,7 +64,7 @@ impl Admin {
         request_id: &str,
     ) -> Answer {
         let (parts, body) = request.into_parts();
-        let served = caught(self.serve(&parts, body, connection)).await;
+        let served = caught(self.serve(&parts, body, connection, request_id)).await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(answer) => answer,
             Err(fault) => Dialect::Problem.render(&fault, None, request_id),
@@ -76,6 +76,7 @@ impl Admin {
         parts: &Parts,
         body: Incoming,
         connection: &Connection,
+        request_id: &str,
     ) -> Result<Answer, Fault> {
         if !self.trusted_proxies.is_secure(connection, &parts.headers) {
             return Err(Fault::Insecure);
@@ -83,17 +84,32 @@ impl Admin {
         if parts.uri.path() == "/livez" {
             return Ok(answer::json(StatusCode::OK, &json!({ "status": "ok" })));
         }
-        self.check_operator(parts)?;
+        let operator = self.check_operator(parts)?;
         let mut segments = parts.uri.path().trim_start_matches('/').split('/');
         let environment = segments
             .next()
             .and_then(|name| Environment::from_str(name).ok());
-        let engine = environment.and_then(|name| self.engines.get(name.as_str()));
-        let (Some(engine), Some("v1")) = (engine, segments.next()) else {
+        let surfaces = environment.and_then(|name| self.environments.get(name.as_str()));
+        let (Some(surfaces), Some("v1")) = (surfaces, segments.next()) else {
             return Err(Fault::NotFound);
         };
-        let rest: Vec<&str> = segments.collect();
-        operate(engine, parts, &rest, body).await
+        let path: Vec<&str> = segments.collect();
+        let permit = permission(&parts.method, &path);
+        if !permit.is_given_to(operator.scope) {
+            return Err(Fault::Forbidden(format!(
+                "an operator of the scope {} may not do this",
+                operator.scope
+            )));
+        }
+        let desk = Desk {
+            surfaces,
+            engine: surfaces.engine(),
+            actor: Actor {
+                name: operator.name,
+                request_id: request_id.to_owned(),
+            },
+        };
+        desk.operate(parts, &path, body).await
     }
 
     fn check_operator(&self, parts: &Parts) -> Result<ActingOperator, Fault> {
@@ -113,218 +129,123 @@ impl Admin {
     }
 }
 
-/// One act of an operator in one environment.
-async fn operate(
-    engine: &Engine,
-    parts: &Parts,
-    path: &[&str],
-    body: Incoming,
-) -> Result<Answer, Fault> {
-    match (&parts.method, path) {
-        (&Method::POST, ["partners"]) => create_partner(engine, Members::read(body).await?).await,
-        (&Method::POST, ["partners", id, "lapse"]) => {
-            set_membership(engine, id, Membership::Lapsed).await
-        }
-        (&Method::POST, ["partners", id, "admit"]) => {
-            set_membership(engine, id, Membership::Admitted).await
-        }
-        (&Method::POST, ["integrations"]) => {
-            create_integration(engine, Members::read(body).await?).await
-        }
-        (&Method::POST, ["credentials"]) => {
-            create_credential(engine, Members::read(body).await?).await
-        }
-        (&Method::GET, ["credentials"]) => list_credentials(engine, parts.uri.query()).await,
-        (&Method::POST, ["credentials", id, "revoke"]) => revoke_credential(engine, id).await,
-        (_, ["credentials"]) => Err(Fault::Method { allow: "GET, POST" }),
-        (
-            _,
-            ["partners" | "integrations"]
-            | ["partners", _, "lapse" | "admit"]
-            | ["credentials", _, "revoke"],
-        ) => Err(Fault::Method { allow: "POST" }),
-        _ => Err(Fault::NotFound),
-    }
+/// Who may do an act.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Permit {
+    /// Looking something up.
+    Read,
+    /// Keeping a partner's keys from harm, and undoing it.
+    Help,
+    /// Everything else.
+    Operate,
 }
 
-/// The members of a JSON body; every one has to be used up.
-struct Members(Map<String, Value>);
-
-impl Members {
-    async fn read(body: Incoming) -> Result<Self, Fault> {
-        let body = read_body(body, BODY_LIMIT_BYTES).await?;
-        let members = strict_json::parse_object(&body)
-            .map_err(|error| Fault::BadRequest(format!("the body: {error}")))?;
-        Ok(Members(members))
-    }
-
-    fn optional(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
-        match self.0.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Fault::Invalid {
-                field: name,
-                why: "must be a string".to_owned(),
-            }),
-        }
-    }
-
-    fn required(&mut self, name: &'static str) -> Result<String, Fault> {
-        self.optional(name)?.ok_or_else(|| Fault::Invalid {
-            field: name,
-            why: "is missing".to_owned(),
-        })
-    }
-
-    fn parsed<T: FromStr<Err: ToString>>(&mut self, name: &'static str) -> Result<T, Fault> {
-        parse(name, &self.required(name)?)
-    }
-
-    fn parsed_optional<T: FromStr<Err: ToString>>(
-        &mut self,
-        name: &'static str,
-    ) -> Result<Option<T>, Fault> {
-        self.optional(name)?
-            .map(|text| parse(name, &text))
-            .transpose()
-    }
-
-    fn finish(self) -> Result<(), Fault> {
-        match self.0.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(Fault::BadRequest(format!("unknown member {name:?}"))),
+impl Permit {
+    fn is_given_to(self, scope: OperatorScope) -> bool {
+        match scope {
+            OperatorScope::Operator => true,
+            OperatorScope::Support => self != Permit::Operate,
+            OperatorScope::PropertyAdministrator => false,
         }
     }
 }
 
-fn parse<T: FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, Fault> {
-    text.parse().map_err(|error: T::Err| Fault::Invalid {
-        field,
-        why: error.to_string(),
-    })
-}
-
-async fn create_partner(engine: &Engine, mut members: Members) -> Result<Answer, Fault> {
-    let name = members.required("name")?;
-    members.finish()?;
-    let partner = engine.create_partner(&name).await.map_err(fault)?;
-    Ok(answer::json(StatusCode::CREATED, &partner_body(&partner)))
-}
-
-async fn set_membership(
-    engine: &Engine,
-    id: &str,
-    membership: Membership,
-) -> Result<Answer, Fault> {
-    let id: PartnerId = id.parse().map_err(|_| Fault::NotFound)?;
-    let partner = engine.set_membership(id, membership).await.map_err(fault)?;
-    Ok(answer::json(StatusCode::OK, &partner_body(&partner)))
-}
-
-async fn create_integration(engine: &Engine, mut members: Members) -> Result<Answer, Fault> {
-    let partner = members.parsed("partner")?;
-    let name = members.required("name")?;
-    members.finish()?;
-    let integration = engine
-        .create_integration(partner, &name)
-        .await
-        .map_err(fault)?;
-    let body = json!({
-        "id": integration.id.to_string(),
-        "partner": integration.partner_id.to_string(),
-        "name": integration.name,
-        "created_at": time(integration.created_at),
-    });
-    Ok(answer::json(StatusCode::CREATED, &body))
-}
-
-async fn create_credential(engine: &Engine, mut members: Members) -> Result<Answer, Fault> {
-    let new = NewCredential {
-        integration_id: members.parsed("integration")?,
-        audience: members.parsed::<Audience>("audience")?,
-        schemes: members.parsed_optional::<SchemeSet>("schemes")?,
-        scopes: members
-            .parsed_optional::<ScopeSet>("scopes")?
-            .unwrap_or_default(),
-        imported: imported(&mut members)?,
-    };
-    members.finish()?;
-    let issued = engine.create_credential(new).await.map_err(fault)?;
-    let mut body = credential_body(&issued.credential);
-    body["secret"] = json!(issued.secret.expose());
-    Ok(answer::json(StatusCode::CREATED, &body))
-}
-
-fn imported(members: &mut Members) -> Result<Option<ImportedPair>, Fault> {
-    let secret = members.optional("secret")?.map(SecretText::new);
-    match (members.optional("public_id")?, secret) {
-        (None, None) => Ok(None),
-        (Some(public_id), Some(secret)) => Ok(Some(ImportedPair { public_id, secret })),
-        (None, Some(_)) => Err(Fault::Invalid {
-            field: "public_id",
-            why: "goes with secret".to_owned(),
-        }),
-        (Some(_), None) => Err(Fault::Invalid {
-            field: "secret",
-            why: "goes with public_id".to_owned(),
-        }),
+fn permission(method: &Method, path: &[&str]) -> Permit {
+    match (method, path) {
+        (&Method::GET, _) | (_, ["tokens", "introspect"]) => Permit::Read,
+        (_, ["credentials", _, "disable" | "enable"]) => Permit::Help,
+        _ => Permit::Operate,
     }
 }
 
-async fn list_credentials(engine: &Engine, query: Option<&str>) -> Result<Answer, Fault> {
-    let mut after = None;
-    let parameters = form::parse(query.unwrap_or_default().as_bytes())
-        .map_err(|error| Fault::BadRequest(format!("the query: {error}")))?;
-    for (name, value) in parameters {
-        match name.as_str() {
-            "after" => after = Some(parse::<CredentialId>("after", &value)?),
-            _ => return Err(Fault::BadRequest(format!("unknown parameter {name:?}"))),
+/// One operator at work in one environment.
+struct Desk<'a> {
+    surfaces: &'a Surfaces,
+    engine: &'a Engine,
+    actor: Actor,
+}
+
+impl Desk<'_> {
+    async fn operate(&self, parts: &Parts, path: &[&str], body: Incoming) -> Result<Answer, Fault> {
+        let (noun, rest) = path.split_first().ok_or(Fault::NotFound)?;
+        match (&parts.method, rest) {
+            (&Method::GET, _) => self.look_up(noun, rest, parts.uri.query()).await,
+            (&Method::POST, _) => {
+                let members = Members::read(body).await?;
+                self.act(noun, rest, members).await
+            }
+            _ => Err(Fault::Method { allow: "GET, POST" }),
         }
     }
-    let page = engine
-        .store()
-        .read(move |reader| Box::pin(reader.credentials_after(after, PAGE + 1)));
-    let mut page = page.await.map_err(|error| fault(error.into()))?;
-    let has_more = page.len() > PAGE as usize;
-    page.truncate(PAGE as usize);
-    let data: Vec<Value> = page
-        .iter()
-        .map(|stored| credential_body(&stored.credential))
-        .collect();
-    Ok(answer::json(
-        StatusCode::OK,
-        &json!({ "data": data, "has_more": has_more }),
-    ))
+
+    async fn look_up(
+        &self,
+        noun: &str,
+        rest: &[&str],
+        query: Option<&str>,
+    ) -> Result<Answer, Fault> {
+        let mut page = Page::read(query)?;
+        let answer = match (noun, rest) {
+            ("partners", []) => self.partners(&mut page).await,
+            ("partners", [id]) => self.partner(id).await,
+            ("integrations", []) => self.integrations(&mut page).await,
+            ("integrations", [id]) => self.integration(id).await,
+            ("credentials", []) => self.credentials(&mut page).await,
+            ("credentials", [id]) => self.credential(id).await,
+            ("keys", []) => self.keys().await,
+            ("routes", []) => Ok(self.routes()),
+            ("audit", []) => self.audit(&mut page).await,
+            _ if is_act(noun, rest) => Err(Fault::Method { allow: "POST" }),
+            _ => Err(Fault::NotFound),
+        }?;
+        page.finish()?;
+        Ok(answer)
+    }
+
+    async fn act(&self, noun: &str, rest: &[&str], members: Members) -> Result<Answer, Fault> {
+        match (noun, rest) {
+            ("partners", []) => self.create_partner(members).await,
+            ("partners", [id, verb]) => self.change_partner(id, verb, members).await,
+            ("integrations", []) => self.create_integration(members).await,
+            ("integrations", [id, "rename"]) => self.rename_integration(id, members).await,
+            ("credentials", []) => self.create_credential(members).await,
+            ("credentials", ["import"]) => self.import_credentials(members).await,
+            ("credentials", [id, verb]) => self.change_credential(id, verb, members).await,
+            ("credentials", [id, "secrets", secret, "end"]) => {
+                self.end_secret(id, secret, members).await
+            }
+            ("tokens", ["introspect"]) => self.introspect_token(members),
+            ("tokens", ["revoke"]) => self.revoke_token(members).await,
+            ("keys", ["rotate"]) => self.rotate_keys(members).await,
+            ("keys", [kid, "remove"]) => self.remove_key(kid, members).await,
+            _ if is_looked_up(noun, rest) => Err(Fault::Method { allow: "GET" }),
+            _ => Err(Fault::NotFound),
+        }
+    }
 }
 
-async fn revoke_credential(engine: &Engine, id: &str) -> Result<Answer, Fault> {
-    let id: CredentialId = id.parse().map_err(|_| Fault::NotFound)?;
-    let credential = engine.revoke_credential(id).await.map_err(fault)?;
-    Ok(answer::json(StatusCode::OK, &credential_body(&credential)))
+fn is_act(noun: &str, rest: &[&str]) -> bool {
+    matches!(
+        (noun, rest),
+        ("partners", [_, "rename" | "lapse" | "admit"])
+            | ("integrations", [_, "rename"])
+            | (
+                "credentials",
+                [
+                    _,
+                    "revoke" | "disable" | "enable" | "expire" | "roll" | "refresh"
+                ] | [_, "secrets", _, "end"]
+            )
+            | ("tokens", ["introspect" | "revoke"])
+            | ("keys", ["rotate"] | [_, "remove"])
+    )
 }
 
-fn partner_body(partner: &Partner) -> Value {
-    json!({
-        "id": partner.id.to_string(),
-        "name": partner.name,
-        "membership": partner.membership.as_str(),
-        "created_at": time(partner.created_at),
-    })
-}
-
-fn credential_body(credential: &Credential) -> Value {
-    json!({
-        "id": credential.id.to_string(),
-        "public_id": credential.public_id.as_str(),
-        "partner": credential.partner_id.to_string(),
-        "integration": credential.integration_id.to_string(),
-        "audience": credential.audience.as_str(),
-        "schemes": credential.schemes.to_string(),
-        "scopes": credential.scopes.to_string(),
-        "state": credential.state.as_str(),
-        "created_at": time(credential.created_at),
-        "revoked_at": credential.revoked_at.map(time),
-    })
+fn is_looked_up(noun: &str, rest: &[&str]) -> bool {
+    matches!(
+        (noun, rest),
+        ("partners" | "integrations" | "credentials", [_]) | ("keys" | "routes" | "audit", [])
+    )
 }
 
 /// Whole seconds since 1970 UTC.
@@ -337,6 +258,7 @@ fn fault(refusal: Refusal) -> Fault {
         Refusal::Invalid { field, why } => Fault::Invalid { field, why },
         Refusal::NotFound { .. } => Fault::NotFound,
         Refusal::Taken { noun } => Fault::Taken(noun),
+        Refusal::Forbidden { why } => Fault::Conflict(why),
         Refusal::Store(StoreError::Conflict) => Fault::Taken("id"),
         Refusal::Store(error @ StoreError::OutcomeUnknown(_)) => Fault::OutcomeUnknown {
             cause: error.to_string(),
@@ -347,5 +269,36 @@ fn fault(refusal: Refusal) -> Fault {
         Refusal::MasterKey(_) | Refusal::SigningKey(_) => Fault::Internal {
             cause: refusal.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn support_looks_things_up_and_helps_and_no_more() {
+        let may = |scope: OperatorScope, method: Method, path: &[&str]| {
+            permission(&method, path).is_given_to(scope)
+        };
+        let support = OperatorScope::Support;
+        assert!(may(support, Method::GET, &["audit"]));
+        assert!(may(support, Method::POST, &["tokens", "introspect"]));
+        assert!(may(
+            support,
+            Method::POST,
+            &["credentials", "crd_1", "disable"]
+        ));
+        for path in [
+            &["credentials"][..],
+            &["credentials", "crd_1", "roll"],
+            &["partners", "ptr_1", "lapse"],
+            &["keys", "rotate"],
+        ] {
+            assert!(!may(support, Method::POST, path), "{path:?}");
+            assert!(may(OperatorScope::Operator, Method::POST, path));
+        }
+        let property = OperatorScope::PropertyAdministrator;
+        assert!(!may(property, Method::GET, &["partners"]));
     }
 }

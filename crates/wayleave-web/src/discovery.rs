@@ -11,8 +11,9 @@ use crate::fault::Fault;
 use crate::route::Mount;
 
 const ALLOW: &str = "GET, HEAD";
-/// Far shorter than the time for which the next key is published before it signs.
-const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
+/// Far shorter than the time for which the next key is published before it signs, and short enough
+/// that a key that was removed in an emergency is gone everywhere within a minute.
+const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
 /// The public keys that tokens are checked with.
 pub(crate) fn key_set(engine: &Engine, parts: &Parts) -> Result<Answer, Fault> {
@@ -41,10 +42,15 @@ pub(crate) fn metadata(
                 format!("{scheme}://{host}")
             }
         };
-        body["token_endpoint"] = json!(format!("{base}{}/oauth/token", mount.prefix));
+        let address = |name: &str| json!(format!("{base}{}/oauth/{name}", mount.prefix));
+        body["token_endpoint"] = address("token");
+        body["introspection_endpoint"] = address("introspect");
+        body["revocation_endpoint"] = address("revoke");
         body["grant_types_supported"] = json!(["client_credentials"]);
-        body["token_endpoint_auth_methods_supported"] =
-            json!(["client_secret_basic", "client_secret_post"]);
+        for what in ["token", "introspection", "revocation"] {
+            body[format!("{what}_endpoint_auth_methods_supported")] =
+                json!(["client_secret_basic", "client_secret_post"]);
+        }
     }
     public(parts, "application/json", body.to_string())
 }

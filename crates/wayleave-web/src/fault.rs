@@ -56,6 +56,19 @@ pub enum Fault {
         /// What is wrong with it.
         why: String,
     },
+    /// A value in a list that cannot be (422).
+    InvalidEntry {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// The member at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Proven, but not allowed to do this (403).
+    Forbidden(String),
+    /// A rule forbids it as things stand (409).
+    Conflict(&'static str),
     /// It is there already (409).
     Taken(&'static str),
     /// Too many wrong secrets (429).
@@ -94,13 +107,13 @@ impl Fault {
             Fault::BadRequest(_) => StatusCode::BAD_REQUEST,
             Fault::OAuth { status, .. } => *status,
             Fault::Unproven { .. } => StatusCode::UNAUTHORIZED,
-            Fault::NotAdmitted(_) | Fault::Insecure => StatusCode::FORBIDDEN,
+            Fault::NotAdmitted(_) | Fault::Insecure | Fault::Forbidden(_) => StatusCode::FORBIDDEN,
             Fault::NotFound => StatusCode::NOT_FOUND,
             Fault::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Fault::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Fault::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Fault::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Fault::Taken(_) => StatusCode::CONFLICT,
+            Fault::Invalid { .. } | Fault::InvalidEntry { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::Taken(_) | Fault::Conflict(_) => StatusCode::CONFLICT,
             Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } => {
@@ -126,6 +139,9 @@ impl Fault {
                 format!("the body is larger than {limit_bytes} bytes")
             }
             Fault::Invalid { field, why } => format!("{field}: {why}"),
+            Fault::InvalidEntry { index, field, why } => format!("[{index}].{field}: {why}"),
+            Fault::Forbidden(why) => why.clone(),
+            Fault::Conflict(why) => (*why).to_owned(),
             Fault::Taken(noun) => format!("{noun} is taken"),
             Fault::TooMany { .. } => "Too Many Requests".to_owned(),
             Fault::Internal { .. } => "something went wrong on our side".to_owned(),
@@ -171,7 +187,9 @@ impl Fault {
             Fault::Method { .. } => "method-not-allowed",
             Fault::TooSlow => "body-too-slow",
             Fault::TooLarge { .. } => "body-too-large",
-            Fault::Invalid { .. } => "invalid",
+            Fault::Invalid { .. } | Fault::InvalidEntry { .. } => "invalid",
+            Fault::Forbidden(_) => "forbidden",
+            Fault::Conflict(_) => "conflict",
             Fault::Taken(_) => "taken",
             Fault::TooMany { .. } => "too-many-requests",
             Fault::Internal { .. } => "internal",

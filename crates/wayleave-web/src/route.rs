@@ -71,6 +71,12 @@ impl FromStr for Upstream {
     }
 }
 
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.base_path)
+    }
+}
+
 impl Upstream {
     /// The address of a path and query at this API; they are passed on as they came.
     pub fn address(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {

@@ -11,7 +11,7 @@ use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
 
 use crate::answer::Answer;
 use crate::caught::caught;
-use crate::dialect::{Dialect, content, oauth, token};
+use crate::dialect::{Dialect, content, introspection, oauth, token};
 use crate::fault::Fault;
 use crate::request::{RequestBody, media_type, read_body};
 use crate::route::{Mount, Route, Upstream};
@@ -38,7 +38,7 @@ pub struct SurfaceSettings {
     pub prefix: String,
     /// The proxies whose word about clients counts.
     pub trusted_proxies: TrustedProxies,
-    /// `/oauth/token`.
+    /// `/oauth/token`, `/oauth/introspect`, `/oauth/revoke`.
     pub oauth: Option<Mount>,
     /// `/authorize/access_token` and `/api`.
     pub platform: Option<Mount>,
@@ -87,6 +87,8 @@ pub struct Surfaces {
 /// What has an address.
 enum Place<'s, 'p> {
     OAuthToken(oauth::Flavour),
+    Introspection,
+    Revocation,
     TokenExchange,
     ForwardAuth,
     KeySet,
@@ -138,6 +140,11 @@ impl Surfaces {
         &self.engine
     }
 
+    /// The routes to APIs behind, in the order in which they are tried.
+    pub fn routes(&self) -> &[Route] {
+        &self.settings.routes
+    }
+
     /// Takes a request to its surface or route.
     pub async fn handle(
         &self,
@@ -166,7 +173,9 @@ impl Surfaces {
     pub fn dialect(&self, parts: &Parts) -> Dialect {
         let target = self.target(parts);
         match self.locate(target) {
-            Place::OAuthToken(oauth::Flavour::Standard) => Dialect::OAuth,
+            Place::OAuthToken(oauth::Flavour::Standard)
+            | Place::Introspection
+            | Place::Revocation => Dialect::OAuth,
             Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
             Place::TokenExchange => Dialect::Token,
             Place::Content { .. } => Dialect::Content,
@@ -206,6 +215,12 @@ impl Surfaces {
         match self.locate(target) {
             Place::ForwardAuth => self.check(parts, target.host).await.map(Served::Answer),
             Place::OAuthToken(flavour) => self.token(flavour, parts, body, source()).await,
+            Place::Introspection => introspection::introspect(&self.engine, parts, body, source())
+                .await
+                .map(Served::Answer),
+            Place::Revocation => introspection::revoke(&self.engine, parts, body, source())
+                .await
+                .map(Served::Answer),
             Place::TokenExchange => token::exchange(&self.engine, parts, body, source())
                 .await
                 .map(Served::Answer),
@@ -258,6 +273,10 @@ impl Surfaces {
             Place::TokenExchange
         } else if is(&settings.oauth, "/oauth/token") {
             Place::OAuthToken(oauth::Flavour::Standard)
+        } else if is(&settings.oauth, "/oauth/introspect") {
+            Place::Introspection
+        } else if is(&settings.oauth, "/oauth/revoke") {
+            Place::Revocation
         } else if is(&settings.platform, "/authorize/access_token") {
             Place::OAuthToken(oauth::Flavour::Platform)
         } else if path == "/.well-known/jwks.json" {

@@ -534,7 +534,8 @@ fn built_in(surfaces: &SurfaceSettings) -> Vec<(&'static str, Option<String>, St
             addresses.extend(all);
         }
     };
-    add("oauth", surfaces.oauth.as_ref(), &["/oauth/token"]);
+    let oauth = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"];
+    add("oauth", surfaces.oauth.as_ref(), &oauth);
     add(
         "platform",
         surfaces.platform.as_ref(),

@@ -16,8 +16,8 @@ use wayleave_core::{
     ScopeSet,
 };
 use wayleave_engine::{
-    Algorithm, Database, Engine, NewCredential, Operator, OperatorTokenHash, Operators, Partner,
-    Refusal, StoreRuntime,
+    Actor, Algorithm, Database, Engine, NewCredential, Operator, OperatorTokenHash, Operators,
+    Partner, Refusal, StoreRuntime,
 };
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
@@ -342,12 +342,14 @@ async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
         };
         let new = NewCredential {
             integration_id,
+            name: String::new(),
             audience,
             schemes: None,
             scopes: ScopeSet::default(),
+            expires_at: None,
             imported: Some(pair),
         };
-        engine.create_credential(new).await?;
+        engine.create_credential(&Actor::system(), new).await?;
     }
     Ok(())
 }
@@ -362,7 +364,7 @@ async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
         .find(|partner: &Partner| partner.name == PARTNER);
     let partner = match known {
         Some(partner) => partner.id,
-        None => engine.create_partner(PARTNER).await?.id,
+        None => engine.create_partner(&Actor::system(), PARTNER).await?.id,
     };
     let known = engine
         .store()
@@ -370,7 +372,10 @@ async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
         .await?;
     match known.first() {
         Some(integration) => Ok(integration.id),
-        None => Ok(engine.create_integration(partner, INTEGRATION).await?.id),
+        None => Ok(engine
+            .create_integration(&Actor::system(), partner, INTEGRATION)
+            .await?
+            .id),
     }
 }
 

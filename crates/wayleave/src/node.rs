@@ -210,6 +210,10 @@ impl Node {
                 (environment.environment, environment.mount.clone(), surfaces)
             })
             .collect();
+        let desks: Vec<Arc<Surfaces>> = surfaces
+            .iter()
+            .map(|(_, _, surfaces)| surfaces.clone())
+            .collect();
         let mut listeners = more;
         for BoundAddress { bound, tls, served } in bound {
             let choices = surfaces
@@ -223,7 +227,7 @@ impl Node {
             });
         }
         let operators = Arc::new(ArcSwap::from_pointee(operators));
-        let desk = Admin::new(&engines, operators, settings.trusted_proxies.clone());
+        let desk = Admin::new(&desks, operators, settings.trusted_proxies.clone());
         listeners.push(Listener {
             bound: admin,
             tls: load_tls(settings.admin.tls.as_ref())?,

@@ -1,6 +1,7 @@
 //! One module for each published wire contract; how each says what went wrong.
 
 pub(crate) mod content;
+pub(crate) mod introspection;
 pub(crate) mod oauth;
 pub(crate) mod token;
 

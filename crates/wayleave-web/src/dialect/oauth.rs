@@ -18,9 +18,10 @@ use crate::request::{media_type, read_body, single};
 
 /// Larger bodies are refused.
 const BODY_LIMIT_BYTES: usize = 8 * 1024;
+pub(super) const ALLOW: &str = "POST, OPTIONS";
 const BASIC_CHALLENGE: &str = "Basic realm=\"wayleave\"";
 /// What must never be in a URL.
-const BODY_ONLY: [&str; 4] = ["client_id", "client_secret", "grant_type", "scope"];
+const BODY_ONLY: [&str; 5] = ["client_id", "client_secret", "grant_type", "scope", "token"];
 
 /// Which of the two addresses was called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,11 +34,12 @@ pub(crate) enum Flavour {
 
 /// The fields of a token request; what is not ours is ignored, as RFC 6749 section 3.2 wants.
 #[derive(Default)]
-struct Fields {
+pub(super) struct Fields {
     grant_type: Option<String>,
     client_id: Option<String>,
     client_secret: Option<SecretText>,
     scope: Option<String>,
+    pub(super) token: Option<SecretText>,
 }
 
 impl Fields {
@@ -48,6 +50,7 @@ impl Fields {
             "client_id" => self.client_id = Some(value()),
             "client_secret" => self.client_secret = Some(SecretText::new(value())),
             "scope" => self.scope = Some(value()),
+            "token" => self.token = Some(SecretText::new(value())),
             _ => {}
         }
     }
@@ -55,8 +58,8 @@ impl Fields {
 
 /// A client's id and secret as sent, and, where escapes were used in Basic, as RFC 6749 section
 /// 2.3.1 reads them.
-struct Client {
-    readings: Vec<(String, SecretText)>,
+pub(super) struct Client {
+    pub(super) readings: Vec<(String, SecretText)>,
     by_basic: bool,
 }
 
@@ -68,26 +71,32 @@ pub(crate) async fn token(
     body: Incoming,
     source: IpAddr,
 ) -> Result<Answer, Fault> {
-    match parts.method {
-        Method::POST => {}
-        Method::OPTIONS => return Ok(answer::options("POST, OPTIONS")),
-        _ => {
-            return Err(Fault::Method {
-                allow: "POST, OPTIONS",
-            });
-        }
+    if parts.method == Method::OPTIONS {
+        return Ok(answer::options(ALLOW));
     }
-    check_query(parts.uri.query())?;
     let authorization = single(&parts.headers, header::AUTHORIZATION)?;
-    let body = read_body(body, BODY_LIMIT_BYTES).await?;
-    let fields = read_fields(flavour, &media_type(&parts.headers), &body)?;
+    let mut fields = read_post(flavour, parts, body).await?;
     check_grant(&fields)?;
     let wanted = read_scope(&fields)?;
-    let client = read_client(flavour, authorization, fields)?;
+    let client = read_client(flavour, authorization, &mut fields)?;
     issue(engine, &client, wanted.as_ref(), source).await
 }
 
-fn invalid_request(description: impl Into<String>) -> Fault {
+/// The fields of a POST with nothing of them in its query.
+pub(super) async fn read_post(
+    flavour: Flavour,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Fields, Fault> {
+    if parts.method != Method::POST {
+        return Err(Fault::Method { allow: ALLOW });
+    }
+    check_query(parts.uri.query())?;
+    let body = read_body(body, BODY_LIMIT_BYTES).await?;
+    read_fields(flavour, &media_type(&parts.headers), &body)
+}
+
+pub(super) fn invalid_request(description: impl Into<String>) -> Fault {
     Fault::OAuth {
         code: "invalid_request",
         status: StatusCode::BAD_REQUEST,
@@ -176,10 +185,10 @@ fn invalid_scope(description: String) -> Fault {
     }
 }
 
-fn read_client(
+pub(super) fn read_client(
     flavour: Flavour,
     authorization: Option<&[u8]>,
-    fields: Fields,
+    fields: &mut Fields,
 ) -> Result<Client, Fault> {
     let Some(authorization) = authorization else {
         return client_from_body(flavour, fields);
@@ -219,8 +228,8 @@ fn decoded(id: &str, secret: &SecretText) -> Option<(String, SecretText)> {
     differs.then(|| (plain_id, SecretText::new(plain_secret)))
 }
 
-fn client_from_body(flavour: Flavour, fields: Fields) -> Result<Client, Fault> {
-    match (fields.client_id, fields.client_secret) {
+fn client_from_body(flavour: Flavour, fields: &mut Fields) -> Result<Client, Fault> {
+    match (fields.client_id.take(), fields.client_secret.take()) {
         (Some(id), Some(secret)) if !id.is_empty() && !secret.expose().is_empty() => Ok(Client {
             readings: vec![(id, secret)],
             by_basic: false,
@@ -253,7 +262,7 @@ async fn issue(
         .issue_token(Audience::Platform, &client.readings, wanted, source)
         .await
         .map(|issued| success(&issued))
-        .map_err(|refusal| refused(refusal, client.by_basic))
+        .map_err(|refusal| refused(refusal, client))
 }
 
 fn success(issued: &IssuedToken) -> Answer {
@@ -277,14 +286,15 @@ fn success(issued: &IssuedToken) -> Answer {
     answer
 }
 
-fn refused(refusal: TokenRefusal, by_basic: bool) -> Fault {
+pub(super) fn refused(refusal: TokenRefusal, client: &Client) -> Fault {
     match refusal {
         TokenRefusal::WrongCredentials => Fault::OAuth {
             code: "invalid_client",
             status: StatusCode::UNAUTHORIZED,
             description: refusal.to_string(),
             // RFC 6749 section 5.2 wants it after Basic; other clients need no login box.
-            challenge: by_basic
+            challenge: client
+                .by_basic
                 .then_some(BASIC_CHALLENGE)
                 .or(Some("Bearer realm=\"wayleave\"")),
         },
