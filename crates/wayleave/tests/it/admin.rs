@@ -131,5 +131,9 @@ fn wrong_members_methods_and_addresses_are_told_apart() {
     post("/test/v2/partners", json!({ "name": "x" })).expect(404);
     node.operate("DELETE", "/test/v1/credentials", None)
         .expect(405);
-    node.operate("GET", "/test/v1/partners", None).expect(405);
+    node.operate("GET", "/test/v1/credentials/import", None)
+        .expect(404);
+    node.operate("GET", "/test/v1/keys/rotate", None)
+        .expect(405);
+    node.operate("POST", "/test/v1/routes", None).expect(405);
 }
