@@ -253,6 +253,19 @@ impl Running {
     /// Ends it: requests in flight are answered first, ten seconds at most.
     pub fn stop(self) {
         self.server.stop();
+        // When secrets were used is the one thing that waits in memory.
+        let waiting = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        for engine in &self.engines {
+            let written = match &waiting {
+                Ok(waiting) => waiting.block_on(engine.write_uses()),
+                Err(_) => return,
+            };
+            if let Err(error) = written {
+                tracing::warn!(environment = %engine.environment(), %error, "the last uses of secrets are lost");
+            }
+        }
     }
 }
 

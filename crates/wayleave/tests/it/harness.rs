@@ -25,7 +25,11 @@ use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies
 
 /// Tue, 16 Mar 2027 10:20:30 GMT: the clock of the signing vectors.
 pub(crate) const NOW_S: i64 = 1_805_192_430;
-const OPERATOR: &str = "operator-token-of-the-tests-0123456789";
+pub(crate) const OPERATOR: &str = "operator-token-of-the-tests-0123456789";
+/// The tokens of two more operators, of the other scopes.
+pub(crate) const SUPPORT: &str = "wl_opr_all_support00000000000000000000000000000000";
+pub(crate) const PROPERTY_ADMINISTRATOR: &str =
+    "wl_opr_all_property0000000000000000000000000000000";
 
 /// Runs each test on both databases.
 macro_rules! on_both_databases {
@@ -206,6 +210,25 @@ impl TestNode {
             .expect(201))
     }
 
+    /// A new integration's id.
+    pub(crate) fn integration(&self, environment: Environment, partner: &str) -> String {
+        let target = format!("/{environment}/v1/integrations");
+        let body = json!({ "partner": partner, "name": "Till" });
+        id(&self.operate("POST", &target, Some(body)).expect(201))
+    }
+
+    /// The database of an environment, for tests that look and write behind the addresses.
+    pub(crate) fn database(&self, environment: Environment) -> RawDatabase<'_> {
+        let of = |settings: &&EnvironmentSettings| settings.environment == environment;
+        let settings = self
+            .settings
+            .environments
+            .iter()
+            .find(of)
+            .expect("both are there");
+        RawDatabase(&settings.database)
+    }
+
     /// New keys of a new partner.
     pub(crate) fn keys(&self, environment: Environment, audience: Audience) -> Keys {
         let partner = self.partner(environment);
@@ -218,9 +241,7 @@ impl TestNode {
 
     /// New keys of a partner; `more`: further members of the request.
     pub(crate) fn keys_of(&self, environment: Environment, partner: &str, mut more: Value) -> Keys {
-        let target = format!("/{environment}/v1/integrations");
-        let body = json!({ "partner": partner, "name": "Till" });
-        let integration = id(&self.operate("POST", &target, Some(body)).expect(201));
+        let integration = self.integration(environment, partner);
         more["integration"] = json!(integration);
         let target = format!("/{environment}/v1/credentials");
         let made = self.operate("POST", &target, Some(more)).expect(201).json();
@@ -266,11 +287,20 @@ impl TestNode {
 
 /// The operator of the tests.
 pub(crate) fn operators() -> Operators {
-    Operators::new(vec![Operator {
-        name: "ada".to_owned(),
-        scope: OperatorScope::Operator,
-        token_hash: OperatorTokenHash::of(OPERATOR),
-    }])
+    let operator = |name: &str, scope, token| Operator {
+        name: name.to_owned(),
+        scope,
+        token_hash: OperatorTokenHash::of(token),
+    };
+    Operators::new(vec![
+        operator("ada", OperatorScope::Operator, OPERATOR),
+        operator("bo", OperatorScope::Support, SUPPORT),
+        operator(
+            "cy",
+            OperatorScope::PropertyAdministrator,
+            PROPERTY_ADMINISTRATOR,
+        ),
+    ])
 }
 
 fn id(answer: &Answer) -> String {
@@ -473,4 +503,53 @@ pub(crate) fn binary() -> Command {
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Waits for a future of the engine, which runs on the store's own runtime.
+pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let waiting = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    waiting.expect("a runtime").block_on(future)
+}
+
+/// A database as its files and servers are, without Wayleave in between.
+pub(crate) struct RawDatabase<'a>(&'a Database);
+
+impl RawDatabase<'_> {
+    /// Runs a statement by the engine's own program or library.
+    pub(crate) fn run(&self, sql: &str) -> String {
+        match self.0 {
+            Database::Sqlite(path) => {
+                let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],timeout=20)\nr=c.execute(sys.argv[2]).fetchall()\nc.commit()\nprint(*['|'.join(map(str,x)) for x in r],sep='\\n')";
+                run_program(
+                    std::process::Command::new("python3")
+                        .args(["-c", script])
+                        .arg(path)
+                        .arg(sql),
+                )
+            }
+            Database::Postgres(url) => run_program(std::process::Command::new("psql").args([
+                "-X",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-d",
+                url,
+                "-c",
+                sql,
+            ])),
+        }
+    }
+}
+
+fn run_program(program: &mut std::process::Command) -> String {
+    let output = program.output().expect("a program");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

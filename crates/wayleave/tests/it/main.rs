@@ -10,13 +10,16 @@
 mod harness;
 
 mod admin;
+mod audit;
 mod auth_check;
 mod bad_input;
 mod command_line;
 mod content;
+mod credential_life;
 mod demo;
 mod environments;
 mod explanation;
+mod introspection;
 mod laws;
 mod oauth_token;
 mod real_clients;
