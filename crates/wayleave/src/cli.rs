@@ -5,12 +5,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use http::{Method, Uri};
 use wayleave_core::OperatorScope;
 use wayleave_engine::{Clock as _, Database};
 use wayleave_web::Upstream;
 
+use crate::command::audit::{self, AuditAct};
+use crate::command::completions::{self, CompletedShell};
+use crate::command::credential::{self, CredentialAct};
+use crate::command::integration::{self, IntegrationAct};
+use crate::command::key::{self, KeyAct};
+use crate::command::partner::{self, PartnerAct};
+use crate::command::route::{self, RouteAct};
+use crate::command::token::{self, TokenAct};
 use crate::config::Config;
 use crate::demo::{self, DemoFile, DemoSettings};
 use crate::explain::{ExplainSettings, explain};
@@ -50,6 +58,41 @@ enum Act {
     /// Say who may call the admin address; needs no server.
     #[command(subcommand)]
     Operator(OperatorAct),
+    /// Access tokens: look at one, revoke one.
+    #[command(subcommand)]
+    Token(TokenAct),
+    /// Companies that have keys: make, rename, lapse, admit.
+    #[command(subcommand)]
+    Partner(PartnerAct),
+    /// Client programs of partners: make, rename.
+    #[command(subcommand)]
+    Integration(IntegrationAct),
+    /// Keys of partners: make, roll, import, list, revoke.
+    #[command(subcommand)]
+    Credential(CredentialAct),
+    /// Keys that sign tokens: list, rotate, remove.
+    #[command(subcommand)]
+    Key(KeyAct),
+    /// APIs behind: list.
+    #[command(subcommand)]
+    Route(RouteAct),
+    /// Who did what: list, export.
+    #[command(subcommand)]
+    Audit(AuditAct),
+    /// Print completions for a shell.
+    #[command(
+        after_long_help = "Example:\n  wayleave completions bash > ~/.local/share/bash-completion/completions/wayleave"
+    )]
+    Completions {
+        /// The shell.
+        shell: CompletedShell,
+    },
+    /// Write pages for man into a folder.
+    #[command(after_long_help = "Example:\n  wayleave man /usr/local/share/man/man1")]
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -210,7 +253,7 @@ pub fn run() -> ExitCode {
     let command = Command::parse();
     let outcome = {
         let _log = telemetry::start(command.verbose);
-        act(command.act)
+        act(command.act, command.verbose)
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("wayleave: {error}");
@@ -218,7 +261,7 @@ pub fn run() -> ExitCode {
     })
 }
 
-fn act(act: Act) -> Outcome {
+fn act(act: Act, verbose: bool) -> Outcome {
     match act {
         Act::Demo(args) => run_demo(args),
         Act::Serve { config } => serve::serve(&config).map(|()| ExitCode::SUCCESS),
@@ -230,6 +273,15 @@ fn act(act: Act) -> Outcome {
         Act::Sign(args) => run_sign(args),
         Act::Explain(args) => run_explain(args),
         Act::Operator(act) => run_operator(act),
+        Act::Token(act) => token::run(act),
+        Act::Partner(act) => partner::run(act),
+        Act::Integration(act) => integration::run(act),
+        Act::Credential(act) => credential::run(act, verbose),
+        Act::Key(act) => key::run(act),
+        Act::Route(act) => route::run(act),
+        Act::Audit(act) => audit::run(act),
+        Act::Completions { shell } => completions::complete(shell, Command::command()),
+        Act::Man { folder } => completions::write_pages(&folder, Command::command()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The parts, in the order in which a request meets them: [`server`] accepts it, [`node`] wired the
 //! surfaces that it reaches. [`demo`] and [`config`] are the two ways to say what a node is.
 
+pub mod admin_client;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -17,6 +18,9 @@ pub mod telemetry;
 pub mod tls;
 
 mod calls;
+mod command;
+mod duration;
 mod malformed;
+mod moment;
 mod sample_api;
 mod serve;

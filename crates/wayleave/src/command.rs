@@ -1,0 +1,25 @@
+//! Commands over the admin API, one file for each noun.
+//!
+//! [`remote`] finds the node and calls it, [`print`] lays answers out for people, [`listing`] walks
+//! through pages.
+
+pub(crate) mod audit;
+pub(crate) mod completions;
+pub(crate) mod credential;
+pub(crate) mod integration;
+pub(crate) mod key;
+pub(crate) mod listing;
+pub(crate) mod partner;
+pub(crate) mod print;
+pub(crate) mod remote;
+pub(crate) mod route;
+pub(crate) mod token;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// How a command ends: with an exit code, or with a text for people.
+pub(crate) type Outcome = Result<ExitCode, Failure>;
+
+/// What went wrong, as a text that says what happened and what to do.
+pub(crate) type Failure = Box<dyn Error>;
