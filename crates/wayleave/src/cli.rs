@@ -420,3 +420,70 @@ fn read_argument(text: String) -> std::io::Result<String> {
 fn read_file(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command without commands of its own, with the words that lead to it.
+    fn leaves<'c>(
+        command: &'c clap::Command,
+        path: &str,
+        found: &mut Vec<(String, &'c clap::Command)>,
+    ) {
+        let path = format!("{path} {}", command.get_name());
+        if !command.has_subcommands() {
+            found.push((path, command));
+            return;
+        }
+        for inner in command.get_subcommands() {
+            leaves(inner, &path, found);
+        }
+    }
+
+    /// Words as a shell takes them, of which some are in single quotes.
+    fn shell_words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (place, piece) in line.split('\'').enumerate() {
+            if place % 2 == 1 {
+                words.push(piece.to_owned());
+            } else {
+                words.extend(piece.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn the_definition_holds_and_commands_over_the_admin_api_have_examples_that_can_be_read() {
+        let mut definition = Command::command();
+        definition.build();
+        definition.clone().debug_assert();
+        let mut found = Vec::new();
+        leaves(&definition, "", &mut found);
+        let calling = found.iter().filter(|(path, command)| {
+            let takes = |name| {
+                command
+                    .get_arguments()
+                    .any(|argument| argument.get_id() == name)
+            };
+            takes("insecure_http") && !path.contains(" help")
+        });
+        let mut examples = 0;
+        for (path, command) in calling {
+            let help = command.get_after_long_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let lines = help.lines().filter(|line| line.starts_with("  wayleave "));
+            let mut own = 0;
+            for line in lines {
+                let line = line.split(['|', '<', '>']).next().unwrap_or_default();
+                Command::try_parse_from(shell_words(line))
+                    .unwrap_or_else(|error| panic!("{path}: {line}: {error}"));
+                own += 1;
+            }
+            assert!(own > 0, "{path} has no example");
+            examples += own;
+        }
+        assert!(examples >= 30, "{examples}");
+    }
+}

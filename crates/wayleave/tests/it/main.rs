@@ -13,6 +13,7 @@ mod admin;
 mod audit;
 mod auth_check;
 mod bad_input;
+mod cli_admin;
 mod command_line;
 mod content;
 mod credential_life;
