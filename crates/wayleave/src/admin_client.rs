@@ -277,16 +277,21 @@ impl AdminClient {
 
     /// Does something; `body`: its JSON.
     pub fn post(&mut self, path: &str, body: Option<&Value>) -> Result<Value, AdminError> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
         self.call(Method::POST, path, body)
+    }
+
+    /// Does something; `body`: JSON that is written already.
+    pub fn post_written(&mut self, path: &str, body: Bytes) -> Result<Value, AdminError> {
+        self.call(Method::POST, path, Some(body))
     }
 
     fn call(
         &mut self,
         method: Method,
         target: &str,
-        body: Option<&Value>,
+        body: Option<Bytes>,
     ) -> Result<Value, AdminError> {
-        let body = body.map(|body| Bytes::from(body.to_string()));
         let request = self.destination.request(method, target, body)?;
         let changes = request.method() != Method::GET;
         let destination = &self.destination;

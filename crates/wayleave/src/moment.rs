@@ -1,5 +1,7 @@
 //! Moments as people read and write them. Everything is UTC.
 
+use std::cmp::Ordering;
+
 use wayleave_protocol::http_date;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -37,20 +39,23 @@ fn unix_s(text: &str) -> Option<i64> {
 
 /// Such as `3 h ago` or `in 6 d`, in one unit, rounded down.
 pub(crate) fn relative(unix_s: i64, now_s: i64) -> String {
-    let span_s = unix_s.abs_diff(now_s);
-    let (number, unit) = match span_s {
-        0 => return "now".to_owned(),
-        1..60 => (span_s, "s"),
-        60..3600 => (span_s / 60, "min"),
-        3600..172_800 => (span_s / 3600, "h"),
-        172_800..63_115_200 => (span_s / 86_400, "d"),
-        // A year has 365.25 days.
-        _ => (span_s / 31_557_600, "y"),
-    };
-    if unix_s < now_s {
-        format!("{number} {unit} ago")
-    } else {
-        format!("in {number} {unit}")
+    let text = span(unix_s.abs_diff(now_s));
+    match unix_s.cmp(&now_s) {
+        Ordering::Less => format!("{text} ago"),
+        Ordering::Equal => "now".to_owned(),
+        Ordering::Greater => format!("in {text}"),
+    }
+}
+
+/// A span in one unit, rounded down: seconds, minutes, hours up to two days, days up to two years,
+/// then years of 365.25 days.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        172_800..63_115_200 => format!("{} d", seconds / 86_400),
+        _ => format!("{} y", seconds / 31_557_600),
     }
 }
 

@@ -6,12 +6,16 @@ use clap::{Args, Subcommand};
 
 use super::Outcome;
 use super::listing::{Listing, export, list};
-use super::print::{Column, moment, plain, state};
+use super::print::{Column, Shape, plain, state};
 use super::remote::{AdminArgs, Remote};
 
 const COLUMNS: &[Column] = &[
     plain("number", "number"),
-    moment("when", "at", "-"),
+    Column {
+        title: "when",
+        member: "at_us",
+        shape: Shape::Micros,
+    },
     plain("actor", "actor"),
     plain("act", "act"),
     plain("object", "object"),

@@ -261,9 +261,7 @@ pub(crate) struct RollArgs {
 /// Does it. `verbose`: a long import says how it goes even where there is no terminal.
 pub(crate) fn run(act: CredentialAct, verbose: bool) -> Outcome {
     match act {
-        CredentialAct::List { which, admin } => {
-            walk(which, &admin, |remote, listing| list(remote, listing))
-        }
+        CredentialAct::List { which, admin } => walk(which, &admin, list),
         CredentialAct::Export {
             output,
             which,

@@ -114,7 +114,11 @@ pub(crate) fn export(remote: &mut Remote, listing: &Listing<'_>, output: Option<
     let fresh = PathBuf::from(fresh);
     let named = |error: std::io::Error| format!("{}: {error}", path.display());
     let file = File::create(&fresh).map_err(named)?;
-    let count = print_lines(remote, listing, BufWriter::new(&file))?;
+    let written = print_lines(remote, listing, BufWriter::new(&file));
+    let count = written.inspect_err(|_| {
+        // The failure is what counts; a part of a list is of no use.
+        let _ = std::fs::remove_file(&fresh);
+    })?;
     file.sync_all().map_err(named)?;
     std::fs::rename(&fresh, path).map_err(named)?;
     let (one, many) = listing.nouns;

@@ -16,6 +16,8 @@ pub(crate) enum Shape {
     State,
     /// Seconds since 1970; the word is for none.
     Moment(&'static str),
+    /// Microseconds since 1970.
+    Micros,
     /// A span in seconds.
     Span,
 }
@@ -165,8 +167,9 @@ impl Paper {
         let value = row.get(column.member).unwrap_or(&Value::Null);
         let text = match (column.shape, value) {
             (Shape::Moment(none), Value::Null) => none.to_owned(),
-            (Shape::Moment(_), value) => self.when(value, in_full),
-            (Shape::Span, Value::Number(seconds)) => format!("{seconds} s"),
+            (Shape::Moment(_), value) => self.when(value, 1, in_full),
+            (Shape::Micros, value) => self.when(value, 1_000_000, in_full),
+            (Shape::Span, Value::Number(span)) => moment::span(span.as_u64().unwrap_or(0)),
             (_, value) => words(value),
         };
         let colour = match column.shape {
@@ -176,10 +179,12 @@ impl Paper {
         Cell { text, colour }
     }
 
-    fn when(&self, value: &Value, in_full: bool) -> String {
-        let Some(at_s) = value.as_i64() else {
+    /// `ticks`: how many of the value are in a second.
+    fn when(&self, value: &Value, ticks: i64, in_full: bool) -> String {
+        let Some(at) = value.as_i64() else {
             return words(value);
         };
+        let at_s = at.div_euclid(ticks);
         let relative = moment::relative(at_s, self.now_s);
         if in_full {
             format!("{} ({relative})", http_date::format_rfc3339(at_s))
@@ -253,6 +258,25 @@ mod tests {
     fn colours_do_not_move_the_columns() {
         let text = paper(true).table(&COLUMNS, &rows(), &mut Vec::new());
         assert!(text.contains("\x1b[32mactive\x1b[0m   in 6 d"), "{text:?}");
+    }
+
+    #[test]
+    fn microseconds_and_spans_are_told_in_one_unit() {
+        let columns = [
+            Column {
+                title: "when",
+                member: "at_us",
+                shape: Shape::Micros,
+            },
+            Column {
+                title: "after",
+                member: "after_s",
+                shape: Shape::Span,
+            },
+        ];
+        let row = json!({ "at_us": -7_500_000, "after_s": 86_400 });
+        let text = paper(false).table(&columns, &[row], &mut Vec::new());
+        assert_eq!(text, "WHEN     AFTER\n8 s ago  24 h\n");
     }
 
     #[test]

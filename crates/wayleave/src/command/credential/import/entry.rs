@@ -14,6 +14,9 @@ const NAME_LIMIT: usize = 200;
 /// Members for lines that do not have them.
 pub(super) type Defaults = Map<String, Value>;
 
+/// The number of a line, from 1, and its bytes; or why it cannot be right.
+pub(super) type Line<'l> = (u64, Result<&'l [u8], String>);
+
 /// A file, line by line; empty lines are passed over.
 pub(super) struct Lines<R> {
     input: R,
@@ -31,8 +34,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line with its number, from 1; one that is too long is a fault, and read over.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<(u64, Result<&[u8], String>)>> {
+    /// The next line; one that is too long is a fault, and read over.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             self.buffer.clear();
             let mut limited = self.input.by_ref().take(LINE_LIMIT_BYTES as u64);

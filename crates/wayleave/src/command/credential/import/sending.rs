@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::super::super::remote::Remote;
@@ -16,6 +17,8 @@ use crate::admin_client::{AdminClient, AdminError};
 const IN_FLIGHT: usize = 4;
 /// How often a batch is sent whose answer is lost; the node skips what it has.
 const ATTEMPTS: usize = 5;
+/// A node takes bodies of up to a mebibyte; no line is near as long.
+const BODY_BYTES: usize = 1_000_000;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// What became of the rows.
@@ -72,17 +75,35 @@ impl Sent {
     }
 }
 
+/// Lines that go together, as the body of a call.
 struct Batch {
     lines: Vec<u64>,
-    entries: Vec<Value>,
+    entries: String,
 }
 
 impl Batch {
-    fn with_room(size: usize) -> Self {
+    fn new() -> Self {
         Batch {
-            lines: Vec::with_capacity(size),
-            entries: Vec::with_capacity(size),
+            lines: Vec::new(),
+            entries: String::new(),
         }
+    }
+
+    /// Whether one more fits into the body that a node takes.
+    fn has_room(&self, entry: &str, size: usize) -> bool {
+        self.lines.len() < size && self.entries.len() + entry.len() < BODY_BYTES
+    }
+
+    fn push(&mut self, line: u64, entry: &str) {
+        if !self.lines.is_empty() {
+            self.entries.push(',');
+        }
+        self.lines.push(line);
+        self.entries.push_str(entry);
+    }
+
+    fn body(&self) -> Bytes {
+        Bytes::from(format!("{{\"credentials\":[{}]}}", self.entries))
     }
 }
 
@@ -143,19 +164,19 @@ fn read_batches(
     stop: &AtomicBool,
     work: &SyncSender<Batch>,
 ) -> Result<(), String> {
-    let mut batch = Batch::with_room(size);
+    let mut batch = Batch::new();
     while let Some((number, line)) = lines.next_line().map_err(|error| error.to_string())? {
         let entry = line.and_then(|line| entry::complete(line, defaults));
         let entry =
             entry.map_err(|why| format!("line {number} changed while the file was sent: {why}"))?;
-        batch.lines.push(number);
-        batch.entries.push(entry);
-        if batch.lines.len() == size {
-            let full = std::mem::replace(&mut batch, Batch::with_room(size));
+        let entry = entry.to_string();
+        if !batch.has_room(&entry, size) {
+            let full = std::mem::replace(&mut batch, Batch::new());
             if stop.load(Ordering::Relaxed) || work.send(full).is_err() {
                 return Ok(());
             }
         }
+        batch.push(number, &entry);
     }
     if !batch.lines.is_empty() {
         // Nobody takes it any more only after a failure, which was reported.
@@ -195,10 +216,10 @@ fn send_batches(
 }
 
 fn send_batch(client: &mut AdminClient, path: &str, batch: Batch) -> Result<Sent, String> {
-    let body = json!({ "credentials": batch.entries });
+    let body = batch.body();
     let mut attempt = 1;
     let answer = loop {
-        match client.post(path, Some(&body)) {
+        match client.post_written(path, body.clone()) {
             Ok(answer) => break answer,
             Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
                 tracing::debug!(%error, attempt, "a batch is sent again");
@@ -237,6 +258,44 @@ fn named(error: &AdminError, lines: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_ends_with_its_size_or_its_bytes_and_loses_no_line() {
+        let line = |secret: usize| {
+            let secret = "s".repeat(secret);
+            format!(
+                "{{\"integration\":\"int_01m80p492ae72s2twc9fc1jvm3\",\"audience\":\"routes\",\"public_id\":\"a\",\"secret\":\"{secret}\"}}\n"
+            )
+        };
+        let batches = |text: String, size| {
+            let (work, waiting) = sync_channel(1000);
+            let lines = Lines::new(text.as_bytes());
+            read_batches(
+                lines,
+                &Defaults::new(),
+                size,
+                &AtomicBool::new(false),
+                &work,
+            )
+            .expect("read");
+            drop(work);
+            waiting.into_iter().collect::<Vec<Batch>>()
+        };
+        let sizes = |batches: &[Batch]| {
+            batches
+                .iter()
+                .map(|batch| batch.lines.len())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&batches(line(5).repeat(5), 2)), [2, 2, 1]);
+        let long = batches(line(50_000).repeat(30), 1000);
+        assert_eq!(sizes(&long), [19, 11]);
+        for batch in long {
+            let body: Value = serde_json::from_slice(&batch.body()).expect("json");
+            let entries = body["credentials"].as_array().map(Vec::len);
+            assert!(batch.body().len() < 1024 * 1024 && entries == Some(batch.lines.len()));
+        }
+    }
 
     #[test]
     fn answers_add_up_and_name_lines() {
