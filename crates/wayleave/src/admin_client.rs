@@ -34,7 +34,7 @@ pub enum AdminError {
     /// The address cannot be one of an admin API, or must not be called.
     #[error("{url}: {why}")]
     Address {
-        /// The address as given.
+        /// The address as given, without name and password.
         url: String,
         /// What is wrong with it, and what to do.
         why: String,
@@ -171,8 +171,10 @@ impl Destination {
         roots: Option<&Path>,
         insecure_http: bool,
     ) -> Result<Self, AdminError> {
+        // A name and password in an address are refused, and not repeated.
+        let shown = url.rsplit_once('@').map_or(url, |(_, place)| place);
         let wrong = |why: &str| AdminError::Address {
-            url: url.to_owned(),
+            url: shown.to_owned(),
             why: why.to_owned(),
         };
         let shape = "an address is such as http://127.0.0.1:8082 or https://admin.example.com";

@@ -210,6 +210,13 @@ fn plain_http_leaves_this_machine_only_when_it_is_asked_for() {
             "{url}"
         );
     }
+    let text = read("https://ada:p4ss@admin.example.com", false)
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        text.starts_with("admin.example.com") && !text.contains("p4ss"),
+        "{text}"
+    );
     assert!(matches!(
         Destination::new("http://127.0.0.1", "a\nb", None, false),
         Err(AdminError::Token)

@@ -232,18 +232,16 @@ impl Remote {
 
     /// Asks before something is taken away in live, where somebody is there to answer.
     pub(crate) fn confirm(&self, args: ConfirmArgs, question: &str) -> Result<(), Failure> {
-        let is_asked = self.environment == Environment::Live
-            && !args.yes
-            && std::io::stdin().is_terminal()
-            && std::io::stderr().is_terminal();
-        if !is_asked {
+        let stdin = std::io::stdin();
+        let somebody_is_there = stdin.is_terminal() && std::io::stderr().is_terminal();
+        if !must_ask(self.environment, args, somebody_is_there) {
             return Ok(());
         }
         eprint!("{question} in {}? [y/N] ", self.place());
         let _ = std::io::stderr().flush();
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") {
+        stdin.read_line(&mut answer)?;
+        if is_yes(&answer) {
             Ok(())
         } else {
             Err("nothing was done".into())
@@ -258,6 +256,14 @@ impl Remote {
             say(&text(self));
         }
     }
+}
+
+fn must_ask(environment: Environment, args: ConfirmArgs, somebody_is_there: bool) -> bool {
+    environment == Environment::Live && !args.yes && somebody_is_there
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 #[cfg(test)]
@@ -365,5 +371,16 @@ mod tests {
         assert!(error.contains("--admin URL"), "{error}");
         let error = found(&["--data", "/nowhere"], &[], folder.path()).expect_err("no demo.json");
         assert!(error.contains("wayleave demo"), "{error}");
+    }
+
+    #[test]
+    fn only_somebody_in_live_is_asked_and_only_yes_is_yes() {
+        let asked = |environment, yes, there| must_ask(environment, ConfirmArgs { yes }, there);
+        assert!(asked(Environment::Live, false, true));
+        assert!(!asked(Environment::Live, true, true));
+        assert!(!asked(Environment::Live, false, false));
+        assert!(!asked(Environment::Test, false, true));
+        assert!(is_yes("y\n") && is_yes("yes\r\n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("no\n") && !is_yes("yeah\n"));
     }
 }

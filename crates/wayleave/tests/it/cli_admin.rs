@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use wayleave_core::Environment;
+use wayleave_core::{Audience, Environment};
 use wayleave_testkit::{DatabaseKind, TestFolder};
 
 use crate::harness::{DemoProcess, NOW_S, OPERATOR, TestNode, binary, on_both_databases};
@@ -414,6 +414,19 @@ fn what_goes_wrong_is_said_with_what_to_do() {
     let span = run(&node, &["credential", "expire", "crd_x", "--in", "soon"]);
     assert_eq!(span.status.code(), Some(2));
     assert!(said(&span).contains("90d"), "{}", said(&span));
+}
+
+#[test]
+fn a_script_is_not_asked_before_it_revokes_in_live() {
+    let node = TestNode::start(DatabaseKind::Sqlite);
+    let keys = node.keys(Environment::Live, Audience::Routes);
+    let revoke = ["credential", "revoke", &keys.credential, "--env", "live"];
+    let printed = command(&node, &revoke).stdin(Stdio::null()).output();
+    assert!(good(printed.expect("run")).starts_with("Revoked in live"));
+    let token = node.live.get("/token").basic(&keys.public_id, &keys.secret);
+    token.send().expect(401);
+    let in_test = run(&node, &["credential", "show", &keys.credential]);
+    assert!(refused(&in_test).contains("(404)"), "live is not test");
 }
 
 #[test]

@@ -142,8 +142,8 @@ fn import_one(args: &ImportArgs, public_id: &str, secret_file: &Path) -> Outcome
 
 fn import_file(args: &ImportArgs, file: &Path, verbose: bool) -> Outcome {
     let defaults = args.defaults();
-    let total = check(file, &defaults)?;
     let remote = Remote::new(&args.admin)?;
+    let total = check(file, &defaults)?;
     let clock_s = || SystemClock.now().micros() as f64 / 1e6;
     let mut progress = Progress::new(total, verbose, clock_s());
     let lines = Lines::new(open(file)?);
