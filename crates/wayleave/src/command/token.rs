@@ -79,7 +79,11 @@ pub(crate) fn run(act: TokenAct) -> Outcome {
             remote.confirm(confirm, "Revoke the token")?;
             let answer = remote.post("/tokens/revoke", Some(&body))?;
             remote.print(&answer, |remote| {
-                format!("The token is revoked in {}.\n", remote.place())
+                let done = match answer["revoked"].as_bool() {
+                    Some(false) => "The token did not count anyway",
+                    _ => "The token is revoked",
+                };
+                format!("{done} in {}.\n", remote.place())
             });
         }
     }

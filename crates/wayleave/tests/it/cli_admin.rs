@@ -276,8 +276,9 @@ on_both_databases! {
         assert!(with_token(&["token", "introspect"]).contains(&keys.partner));
         let call = || node.test.get("/hello").bearer(&token).send().status;
         assert_eq!(call(), 200);
-        with_token(&["token", "revoke"]);
+        assert!(with_token(&["token", "revoke"]).starts_with("The token is revoked in test"));
         assert_eq!(call(), 401);
+        assert!(with_token(&["token", "revoke"]).starts_with("The token did not count"));
         let found: Value = serde_json::from_str(&with_token(&introspect)).expect("json");
         assert_eq!(found["active"], false);
     }
