@@ -17,7 +17,7 @@ use crate::explain::{ExplainSettings, explain};
 use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
 use crate::sign::{SignSettings, sign};
-use crate::{calls, key_file, serve, telemetry};
+use crate::{backup, calls, key_file, restore, serve, store_copy, telemetry};
 
 /// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
 #[derive(Parser)]
@@ -50,6 +50,13 @@ enum Act {
     /// Say who may call the admin address; needs no server.
     #[command(subcommand)]
     Operator(OperatorAct),
+    /// Write everything of an environment into one file, also while a server is running.
+    Backup(backup::BackupArgs),
+    /// Load a backup into an empty database; no server may be running.
+    Restore(restore::RestoreArgs),
+    /// Move data between databases.
+    #[command(subcommand)]
+    Store(store_copy::StoreAct),
 }
 
 #[derive(Subcommand)]
@@ -229,6 +236,9 @@ fn act(act: Act) -> Outcome {
         }
         Act::Sign(args) => run_sign(args),
         Act::Explain(args) => run_explain(args),
+        Act::Backup(args) => backup::run(&args).map(|()| ExitCode::SUCCESS),
+        Act::Restore(args) => restore::run(&args).map(|()| ExitCode::SUCCESS),
+        Act::Store(act) => store_copy::run(&act).map(|()| ExitCode::SUCCESS),
         Act::Operator(act) => run_operator(act),
     }
 }

@@ -16,7 +16,13 @@ pub mod sign;
 pub mod telemetry;
 pub mod tls;
 
+mod backup;
+mod backup_file;
 mod calls;
 mod malformed;
+mod place;
+mod restore;
+mod revocations;
 mod sample_api;
 mod serve;
+mod store_copy;
