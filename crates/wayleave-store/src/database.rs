@@ -267,7 +267,9 @@ pub(crate) async fn open_snapshot(
         }
     };
     match &link {
-        Link::Postgres(_) => execute!(&mut link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
+        Link::Postgres(_) => {
+            execute!(&mut link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?
+        }
         _ => execute!(&mut link, "BEGIN")?,
     };
     Ok((Reader { link }, lock))

@@ -9,8 +9,8 @@
 
 #[macro_use]
 mod link;
-mod audit;
 mod archive;
+mod audit;
 mod change;
 mod credential;
 mod database;
@@ -21,14 +21,14 @@ mod migration;
 mod partner;
 mod revoked_token;
 mod runtime;
-mod sealed_value;
 mod sealed;
+mod sealed_value;
 mod signing_key;
 mod snapshot;
 mod writer;
 
-pub use audit::{AuditRow, AuditStage};
 pub use archive::{ArchiveRow, ArchiveTarget, Arrival, Column, ColumnKind, TABLES, Table, Value};
+pub use audit::{AuditRow, AuditStage};
 pub use change::{Change, ChangedNoun};
 pub use credential::{Credential, CredentialFilter, CredentialWithSecrets, Secret, SecretForm};
 pub use database::{Database, Store};
@@ -40,7 +40,7 @@ pub use migration::newest_schema;
 pub use partner::Partner;
 pub use revoked_token::RevokedToken;
 pub use runtime::StoreRuntime;
-pub use sealed_value::SealedValue;
 pub use sealed::{MasterKeyUse, SealedNoun, SealedRow};
+pub use sealed_value::SealedValue;
 pub use signing_key::SigningKey;
 pub use snapshot::{DatabaseState, Snapshot};

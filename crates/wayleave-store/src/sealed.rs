@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{ChangedNoun, Reader, Secret, StoreError, Transaction};
 
 /// Which table a sealed text is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,9 +79,12 @@ pub struct SealedRow {
 }
 
 impl SealedRow {
-    /// The name of the row, which the seal is bound to.
+    /// What the seal is bound to: table and key, of a text of our own its name alone.
     pub fn name(&self) -> String {
-        format!("{} {}", self.noun.as_str(), self.id)
+        match self.noun {
+            SealedNoun::SealedValue => self.id.clone(),
+            noun => format!("{} {}", noun.as_str(), self.id),
+        }
     }
 }
 
@@ -184,8 +187,7 @@ impl Transaction {
     /// `false`: it is not, and nothing was written.
     pub async fn rehash_secret(
         &mut self,
-        id: wayleave_core::SecretId,
-        read: &[u8],
+        read: &Secret,
         master_key_id: &str,
         hash: &[u8],
     ) -> Result<bool, StoreError> {
@@ -193,11 +195,13 @@ impl Transaction {
             self.link(),
             "UPDATE secret SET master_key_id = $3, material = $4
              WHERE id = $1 AND form = 'hashed' AND material = $2",
-            id.to_string(),
-            read,
+            read.id.to_string(),
+            &read.material,
             master_key_id,
             hash
         )?;
+        // Memory names the key of a hash.
+        self.changed(ChangedNoun::Credential, read.credential_id);
         Ok(written > 0)
     }
 }

@@ -73,7 +73,8 @@ impl Reader {
                 ],
             });
         }
-        let synchronous = "SELECT CASE synchronous WHEN 2 THEN 'full' ELSE 'other' END FROM pragma_synchronous";
+        let synchronous =
+            "SELECT CASE synchronous WHEN 2 THEN 'full' ELSE 'other' END FROM pragma_synchronous";
         Ok(DatabaseState {
             engine: "SQLite",
             version: self.setting("SELECT sqlite_version()").await?,

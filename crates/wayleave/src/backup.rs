@@ -39,7 +39,9 @@ pub(crate) fn run(args: &BackupArgs) -> Result<(), Failure> {
         }
         let file = BufWriter::new(PrivateFile::create(&args.file)?);
         let (file, tally) = write(&place, file).await?;
-        file.into_inner().map_err(|error| error.into_error())?.finish()?;
+        file.into_inner()
+            .map_err(|error| error.into_error())?
+            .finish()?;
         say(&summary(args, &place, &tally));
         Ok(())
     })

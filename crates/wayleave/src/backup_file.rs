@@ -267,8 +267,9 @@ pub(crate) struct BackupReader {
 impl BackupReader {
     /// Reads the head.
     pub(crate) fn open(path: &Path) -> Result<Self, BackupFileError> {
-        let file = File::open(path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let file = File::open(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
         let mut reader = BackupReader {
             lines: BufReader::new(file),
             hash: digest::Context::new(&digest::SHA256),
@@ -283,7 +284,10 @@ impl BackupReader {
         if known["format"] != FORMAT {
             return Err(BackupFileError::NotABackup);
         }
-        match known["version"].as_u64().and_then(|v| u32::try_from(v).ok()) {
+        match known["version"]
+            .as_u64()
+            .and_then(|v| u32::try_from(v).ok())
+        {
             Some(VERSION) => {}
             Some(found) => return Err(BackupFileError::NewerForm { found }),
             None => return Err(BackupFileError::NotABackup),

@@ -17,7 +17,9 @@ use crate::explain::{ExplainSettings, explain};
 use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
 use crate::sign::{SignSettings, sign};
-use crate::{backup, calls, key_file, restore, serve, store_copy, telemetry};
+use crate::{
+    backup, calls, doctor, key_file, key_lint, master_key, restore, serve, store_copy, telemetry,
+};
 
 /// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
 #[derive(Parser)]
@@ -57,6 +59,14 @@ enum Act {
     /// Move data between databases.
     #[command(subcommand)]
     Store(store_copy::StoreAct),
+    /// Make, count and end master keys.
+    #[command(subcommand)]
+    MasterKey(master_key::MasterKeyAct),
+    /// Check configuration, databases, master keys and files; needs no server.
+    Doctor(doctor::DoctorArgs),
+    /// Look at a key.
+    #[command(subcommand)]
+    Key(key_lint::KeyAct),
 }
 
 #[derive(Subcommand)]
@@ -239,6 +249,9 @@ fn act(act: Act) -> Outcome {
         Act::Backup(args) => backup::run(&args).map(|()| ExitCode::SUCCESS),
         Act::Restore(args) => restore::run(&args).map(|()| ExitCode::SUCCESS),
         Act::Store(act) => store_copy::run(&act).map(|()| ExitCode::SUCCESS),
+        Act::MasterKey(act) => master_key::run(&act).map(|()| ExitCode::SUCCESS),
+        Act::Doctor(args) => doctor::run(&args).map(exit_code),
+        Act::Key(act) => key_lint::run(&act).map(exit_code),
         Act::Operator(act) => run_operator(act),
     }
 }
@@ -287,6 +300,14 @@ fn list_operators(file: &OperatorsFile, json: bool) -> Result<String, Box<dyn st
         )
     });
     Ok(lines.collect())
+}
+
+fn exit_code(is_good: bool) -> ExitCode {
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run_demo(args: DemoArgs) -> Outcome {
@@ -358,11 +379,7 @@ fn run_explain(args: ExplainArgs) -> Outcome {
     };
     let explained = explain(&settings)?;
     say(&explained.text);
-    Ok(if explained.is_good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(explained.is_good))
 }
 
 /// An argument, or standard input where it is a dash.

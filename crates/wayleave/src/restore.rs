@@ -180,7 +180,10 @@ fn confirm(of: &EnvironmentArgs, runtime: &StoreRuntime) -> Result<(), Failure> 
             .read(|reader| Box::pin(reader.key_check_wanted()))
             .await?;
         if wanted.is_none() {
-            say(&format!("{}: no check of keys is wanted.\n", of.environment));
+            say(&format!(
+                "{}: no check of keys is wanted.\n",
+                of.environment
+            ));
             return Ok(());
         }
         store

@@ -23,11 +23,11 @@ pub(crate) struct Revocations {
 
 impl Revocations {
     /// Reads an export: JSON lines with the members `act` and `object`, and where they are there
-    /// `at` (microseconds; what was before the backup is in it) and `stage` (what failed did not
+    /// `at_us` (microseconds; what was before the backup is in it) and `stage` (what failed did not
     /// happen).
     pub(crate) fn read(path: &Path, since: Timestamp) -> Result<Self, Failure> {
-        let file = std::fs::File::open(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let file =
+            std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let mut revocations = Revocations::default();
         for (place, line) in BufReader::new(file).lines().enumerate() {
             let line = line?;
@@ -35,7 +35,11 @@ impl Revocations {
                 continue;
             }
             let ended = ended(&line, since).map_err(|why| {
-                format!("{}, line {}: {why}; nothing was restored", path.display(), place + 1)
+                format!(
+                    "{}, line {}: {why}; nothing was restored",
+                    path.display(),
+                    place + 1
+                )
             })?;
             revocations.credentials.extend(ended);
         }
@@ -48,11 +52,13 @@ impl Revocations {
 fn ended(line: &str, since: Timestamp) -> Result<Option<CredentialId>, String> {
     let row: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let act = row["act"].as_str().ok_or("there is no member act")?;
-    let is_older = row["at"].as_i64().is_some_and(|at| at < since.micros());
+    let is_older = row["at_us"].as_i64().is_some_and(|at| at < since.micros());
     if !ENDING_ACTS.contains(&act) || row["stage"] == "failed" || is_older {
         return Ok(None);
     }
     let object = row["object"].as_str().ok_or("there is no member object")?;
-    let id = object.parse().map_err(|_| format!("{object:?} is no id of a credential"))?;
+    let id = object
+        .parse()
+        .map_err(|_| format!("{object:?} is no id of a credential"))?;
     Ok(Some(id))
 }
