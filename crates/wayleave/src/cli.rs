@@ -247,7 +247,7 @@ fn act(act: Act) -> Outcome {
         Act::Sign(args) => run_sign(args),
         Act::Explain(args) => run_explain(args),
         Act::Backup(args) => backup::run(&args).map(|()| ExitCode::SUCCESS),
-        Act::Restore(args) => restore::run(&args).map(|()| ExitCode::SUCCESS),
+        Act::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
         Act::Store(act) => store_copy::run(&act).map(|()| ExitCode::SUCCESS),
         Act::MasterKey(act) => master_key::run(&act).map(|()| ExitCode::SUCCESS),
         Act::Doctor(args) => doctor::run(&args).map(exit_code),

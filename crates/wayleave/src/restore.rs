@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use wayleave_core::{CredentialId, Timestamp};
+use wayleave_core::{CredentialId, Environment, Timestamp};
 use wayleave_engine::{Clock, Database, Store, StoreRuntime};
 use wayleave_protocol::http_date;
 use wayleave_store::{ArchiveRow, ArchiveTarget, Arrival, Table};
@@ -12,7 +12,7 @@ use crate::backup::{Failure, Progress};
 use crate::backup_file::{BackupFileError, BackupReader, Tally};
 use crate::cli::say;
 use crate::key_file;
-use crate::place::{EnvironmentArgs, Place};
+use crate::place::{EnvironmentArgs, Place, PlaceArgs};
 use crate::ports::SystemClock;
 use crate::revocations::Revocations;
 
@@ -22,16 +22,20 @@ const PAGE: usize = 500;
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct RestoreArgs {
-    #[command(flatten)]
-    restore: Option<FileArgs>,
-    #[command(subcommand)]
-    act: Option<RestoreAct>,
-}
-
-#[derive(Args)]
-struct FileArgs {
-    #[command(flatten)]
-    of: EnvironmentArgs,
+    /// The configuration file of the node.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "data",
+        conflicts_with = "data"
+    )]
+    config: Option<PathBuf>,
+    /// The data folder of a demonstration with SQLite files.
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    data: Option<PathBuf>,
+    /// Which environment: live or test.
+    #[arg(long = "env", value_name = "live|test", required = true)]
+    environment: Option<Environment>,
     /// An export of the audit trail (JSON lines): what it says was revoked, refreshed or disabled
     /// after the backup was made is revoked in the restored database.
     #[arg(long, value_name = "FILE")]
@@ -40,6 +44,17 @@ struct FileArgs {
     #[arg(long)]
     json: bool,
     /// The backup.
+    #[arg(required = true)]
+    file: Option<PathBuf>,
+    #[command(subcommand)]
+    act: Option<RestoreAct>,
+}
+
+/// What a restore needs.
+struct RestoreSettings {
+    of: EnvironmentArgs,
+    revocations: Option<PathBuf>,
+    json: bool,
     file: PathBuf,
 }
 
@@ -50,16 +65,28 @@ enum RestoreAct {
 }
 
 /// Restores, or takes the confirmation.
-pub(crate) fn run(args: &RestoreArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: RestoreArgs) -> Result<(), Failure> {
     let runtime = StoreRuntime::start()?;
-    match (&args.act, &args.restore) {
-        (Some(RestoreAct::Confirm(of)), _) => confirm(of, &runtime),
-        (None, Some(args)) => restore(args, &runtime),
-        (None, None) => Err("name the backup; wayleave restore --help tells more".into()),
+    if let Some(RestoreAct::Confirm(of)) = &args.act {
+        return confirm(of, &runtime);
     }
+    let (Some(environment), Some(file)) = (args.environment, args.file) else {
+        return Err("name the backup and its environment".into());
+    };
+    let place = PlaceArgs {
+        config: args.config,
+        data: args.data,
+    };
+    let settings = RestoreSettings {
+        of: EnvironmentArgs { place, environment },
+        revocations: args.revocations,
+        json: args.json,
+        file,
+    };
+    restore(&settings, &runtime)
 }
 
-fn restore(args: &FileArgs, runtime: &StoreRuntime) -> Result<(), Failure> {
+fn restore(args: &RestoreSettings, runtime: &StoreRuntime) -> Result<(), Failure> {
     let place = args.of.place()?;
     let reader = BackupReader::open(&args.file)?;
     let head = reader.head().clone();
@@ -138,7 +165,7 @@ async fn revoke(
 }
 
 fn told(
-    args: &FileArgs,
+    args: &RestoreSettings,
     place: &Place,
     tally: &Tally,
     made_at: Timestamp,
