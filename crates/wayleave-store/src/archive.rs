@@ -397,7 +397,7 @@ impl ArchiveTarget {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let (mut link, lock) = open_target(database, environment, now).await?;
-        // On PostgreSQL a node that starts waits for the end of this.
+        // On PostgreSQL a node that starts meanwhile finds this locked.
         migration::begin(&mut link).await?;
         let mut target = ArchiveTarget {
             reader: Reader { link },

@@ -48,7 +48,7 @@ fn check_a_sound_node(kind: DatabaseKind) {
     ] {
         assert_eq!(fine.matches(word).count(), 2, "{word}: {fine}");
     }
-    assert!(fine.contains("operator token"), "{fine}");
+    assert!(fine.contains("operators' file"), "{fine}");
 }
 
 #[test]
@@ -115,6 +115,57 @@ fn the_folder_of_a_demonstration_is_sound_until_something_is_broken() {
     assert!(!look(&at, "fail").1);
 }
 
+/// What a demonstration on this folder logs until it serves.
+fn log_of_a_start(data: &Path) -> String {
+    let any = "127.0.0.1:0";
+    let _ = std::fs::remove_file(data.join("demo.json"));
+    let mut child = binary()
+        .args(["demo", "--live", any, "--test", any, "--admin", any])
+        .args(["--data", text(data)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let is_up = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        data.join("demo.json").exists()
+    });
+    child.kill().expect("killed");
+    let output = child.wait_with_output().expect("its end");
+    assert!(is_up, "it serves");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told() {
+    let node = TestNode::start_now(DatabaseKind::Sqlite);
+    let config = node.config_file();
+    let settings = std::fs::read_to_string(&config).expect("the file");
+    let tls = "tls = { certificate = \"x.crt\", key = \"x.pem\" }\n[test]";
+    std::fs::write(&config, settings.replacen("[test]", tls, 1)).expect("written");
+    let write = |year: i32| {
+        let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        std::fs::write(node.folder.path().join("x.crt"), certificate.pem()).unwrap();
+        std::fs::write(node.folder.path().join("x.pem"), key.serialize_pem()).unwrap();
+    };
+    let at = ["--config", text(&config)];
+    write(2100);
+    let (fine, good) = look(&at, "ok");
+    assert!(
+        good && fine.contains("x.crt ends on Fri, 01 Jan 2100"),
+        "{fine}"
+    );
+    write(2020);
+    let (failed, good) = look(&at, "fail");
+    assert!(
+        !good && failed.contains("x.crt ends on Wed, 01 Jan 2020"),
+        "{failed}"
+    );
+}
+
 #[test]
 fn a_restored_database_fails_until_the_keys_are_checked() {
     let mut demo = DemoProcess::start(DatabaseKind::Sqlite);
@@ -131,7 +182,9 @@ fn a_restored_database_fails_until_the_keys_are_checked() {
         !good && failed.contains("restored from a backup"),
         "{failed}"
     );
+    assert!(log_of_a_start(&data).contains("wayleave restore confirm"));
     printed(&["restore", "confirm", "--data", at, "--env", "live"]);
+    assert!(!log_of_a_start(&data).contains("wayleave restore confirm"));
     assert!(look(&["--data", at], "fail").1);
     // The demonstration's keys work as before.
     demo.restart();
@@ -145,16 +198,22 @@ fn a_restored_database_fails_until_the_keys_are_checked() {
         .expect(200);
 }
 
+/// A new operator's token.
+fn operator_token(folder: &TestFolder) -> String {
+    let file = folder.path().join("operators.toml");
+    let token = printed(&["operator", "create", "ada", "--file", text(&file)]);
+    token.trim().to_owned()
+}
+
 #[test]
 fn key_lint_tells_kind_and_environment_and_never_the_key() {
-    let token = printed(&["token"]);
-    let token = token.trim();
-    let told = printed(&["key", "lint", token]);
+    let token = operator_token(&TestFolder::new());
+    let told = printed(&["key", "lint", &token]);
     assert!(
-        told.starts_with("opr all (secret)") && !told.contains(token),
+        told.starts_with("opr all (secret)") && !told.contains(&token),
         "{told}"
     );
-    let mut altered = token.to_owned();
+    let mut altered = token.clone();
     altered.pop();
     for wrong in [altered.as_str(), "sk_live_12345"] {
         let output = ran(&["key", "lint", "--json", wrong]);
@@ -183,8 +242,8 @@ fn key_lint_tells_kind_and_environment_and_never_the_key() {
 fn key_lint_finds_leaked_keys_in_files() {
     let folder = TestFolder::new();
     let (leaky, clean) = (folder.path().join("app.env"), folder.path().join("notes"));
-    let token = printed(&["token"]);
-    std::fs::write(&leaky, format!("A=1\nTOKEN=\"{}\"\n", token.trim())).expect("written");
+    let token = operator_token(&folder);
+    std::fs::write(&leaky, format!("A=1\nTOKEN=\"{token}\"\n")).expect("written");
     std::fs::write(&clean, b"wl_opr_all_ and \xff bytes\n").expect("written");
     let output = ran(&["key", "lint", "--scan", text(&leaky), text(&clean)]);
     let told = String::from_utf8(output.stdout).expect("text");

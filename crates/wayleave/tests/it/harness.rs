@@ -206,8 +206,11 @@ impl TestNode {
     /// A configuration file that names this node's databases and master keys.
     pub(crate) fn config_file(&self) -> PathBuf {
         let folder = self.folder.path();
-        let token = folder.join("admin.token");
-        wayleave::key_file::write_private(&token, OPERATOR).expect("written");
+        let operators = folder.join("operators.toml");
+        if !operators.exists() {
+            let file = operators.to_str().expect("text");
+            printed(&["operator", "create", "ada", "--file", file]);
+        }
         let mut text = format!("data = {folder:?}\n");
         for environment in &self.settings.environments {
             let database = match &environment.database {
@@ -221,7 +224,7 @@ impl TestNode {
             );
         }
         text += &format!(
-            "[admin]\naddress = \"{}\"\ntoken_file = \"admin.token\"\n",
+            "[admin]\naddress = \"{}\"\noperators_file = \"operators.toml\"\n",
             free_port()
         );
         let path = folder.join("wayleave.toml");
