@@ -116,8 +116,12 @@ async fn replace(
 }
 
 impl Engine {
-    /// Seals anew until nothing is left or the engine is dropped.
+    /// Seals anew until nothing is left or the engine is dropped; with one master key there is
+    /// nothing to do.
     pub(crate) fn start_resealing(self: &Arc<Self>) {
+        if self.vault.key_ids().nth(1).is_none() {
+            return;
+        }
         let engine = Arc::downgrade(self);
         self.store.runtime().handle().spawn(reseal_all(engine));
     }

@@ -255,11 +255,82 @@ fn read_row(line: &str) -> Result<(&'static Table, ArchiveRow), String> {
     Ok((table, row))
 }
 
+/// The lines of a file, with the sum of those that were hashed.
+struct Lines {
+    file: BufReader<File>,
+    /// The number of the line that was read last.
+    number: u64,
+    bytes: u64,
+    hash: digest::Context,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Self, BackupFileError> {
+        let file = File::open(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        Ok(Lines {
+            file: BufReader::new(file),
+            number: 0,
+            bytes: 0,
+            hash: digest::Context::new(&digest::SHA256),
+        })
+    }
+
+    /// The next line without its end; `None` at the end of the file.
+    fn next(&mut self) -> Result<Option<String>, BackupFileError> {
+        let mut line = String::new();
+        self.number += 1;
+        let mut limited = io::Read::take(&mut self.file, LONGEST_LINE_BYTES);
+        match limited.read_line(&mut line) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(self.damaged(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+            Ok(0) => Ok(None),
+            Ok(_) if line.ends_with('\n') => {
+                self.bytes += line.len() as u64;
+                line.pop();
+                Ok(Some(line))
+            }
+            Ok(_) => Err(BackupFileError::Truncated),
+        }
+    }
+
+    fn hash(&mut self, line: &str) {
+        self.hash.update(line.as_bytes());
+        self.hash.update(b"\n");
+    }
+
+    fn sha256(&self) -> String {
+        hex(self.hash.clone().finish().as_ref())
+    }
+
+    fn damaged(&self, why: String) -> BackupFileError {
+        let line = self.number;
+        BackupFileError::Damaged { line, why }
+    }
+}
+
+fn read_head(line: &str) -> Result<Head, BackupFileError> {
+    let not_ours = |_| BackupFileError::NotABackup;
+    let head: serde_json::Value = serde_json::from_str(line).map_err(not_ours)?;
+    if head["format"] != FORMAT {
+        return Err(BackupFileError::NotABackup);
+    }
+    match head["version"]
+        .as_u64()
+        .and_then(|version| u32::try_from(version).ok())
+    {
+        Some(VERSION) => serde_json::from_value(head).map_err(not_ours),
+        Some(found) => Err(BackupFileError::NewerForm { found }),
+        None => Err(BackupFileError::NotABackup),
+    }
+}
+
 /// Reads a backup line by line.
 pub(crate) struct BackupReader {
-    lines: BufReader<File>,
-    hash: digest::Context,
-    line: u64,
+    lines: Lines,
     head: Head,
     tally: Tally,
 }
@@ -267,34 +338,15 @@ pub(crate) struct BackupReader {
 impl BackupReader {
     /// Reads the head.
     pub(crate) fn open(path: &Path) -> Result<Self, BackupFileError> {
-        let file = File::open(path).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?;
-        let mut reader = BackupReader {
-            lines: BufReader::new(file),
-            hash: digest::Context::new(&digest::SHA256),
-            line: 0,
-            // Replaced below, before anyone sees it.
-            head: Head::new(Environment::Test, Timestamp::from_micros(0)),
+        let mut lines = Lines::open(path)?;
+        let line = lines.next()?.ok_or(BackupFileError::NotABackup)?;
+        let head = read_head(&line)?;
+        lines.hash(&line);
+        Ok(BackupReader {
+            lines,
+            head,
             tally: Tally::default(),
-        };
-        let line = reader.next_line()?.ok_or(BackupFileError::NotABackup)?;
-        let known: serde_json::Value =
-            serde_json::from_str(&line).map_err(|_| BackupFileError::NotABackup)?;
-        if known["format"] != FORMAT {
-            return Err(BackupFileError::NotABackup);
-        }
-        match known["version"]
-            .as_u64()
-            .and_then(|v| u32::try_from(v).ok())
-        {
-            Some(VERSION) => {}
-            Some(found) => return Err(BackupFileError::NewerForm { found }),
-            None => return Err(BackupFileError::NotABackup),
-        }
-        reader.head = serde_json::from_value(known).map_err(|_| BackupFileError::NotABackup)?;
-        reader.hash_line(&line);
-        Ok(reader)
+        })
     }
 
     /// The first line.
@@ -302,70 +354,36 @@ impl BackupReader {
         &self.head
     }
 
-    fn next_line(&mut self) -> Result<Option<String>, BackupFileError> {
-        let mut line = String::new();
-        let mut limited = io::Read::take(&mut self.lines, LONGEST_LINE_BYTES);
-        let damaged = |line, error: &io::Error| BackupFileError::Damaged {
-            line,
-            why: error.to_string(),
-        };
-        self.line += 1;
-        match limited.read_line(&mut line) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(damaged(self.line, &error))
-            }
-            Err(error) => Err(error.into()),
-            Ok(0) => Ok(None),
-            Ok(_) if line.ends_with('\n') => {
-                line.pop();
-                self.tally.bytes += line.len() as u64 + 1;
-                Ok(Some(line))
-            }
-            Ok(_) => Err(BackupFileError::Truncated),
-        }
-    }
-
-    fn hash_line(&mut self, line: &str) {
-        self.hash.update(line.as_bytes());
-        self.hash.update(b"\n");
-    }
-
     /// The next row; `None` after the last one, when everything fits the checksum.
     pub(crate) fn next_row(
         &mut self,
     ) -> Result<Option<(&'static Table, ArchiveRow)>, BackupFileError> {
-        let line = self.next_line()?.ok_or(BackupFileError::Truncated)?;
+        let line = self.lines.next()?.ok_or(BackupFileError::Truncated)?;
         if line.starts_with("{\"end\"") {
             self.check_end(&line)?;
             return Ok(None);
         }
-        self.hash_line(&line);
-        let (table, row) = read_row(&line).map_err(|why| BackupFileError::Damaged {
-            line: self.line,
-            why,
-        })?;
+        self.lines.hash(&line);
+        let (table, row) = read_row(&line).map_err(|why| self.lines.damaged(why))?;
         self.tally.count(table);
         Ok(Some((table, row)))
     }
 
     fn check_end(&mut self, line: &str) -> Result<(), BackupFileError> {
-        let end: End = serde_json::from_str(line).map_err(|error| BackupFileError::Damaged {
-            line: self.line,
-            why: error.to_string(),
-        })?;
-        let sha256 = hex(self.hash.clone().finish().as_ref());
-        if !end.end || end.rows != self.tally.rows || end.sha256 != sha256 {
+        let end: End =
+            serde_json::from_str(line).map_err(|error| self.lines.damaged(error.to_string()))?;
+        let sha256 = self.lines.sha256();
+        let fits = end.end && end.rows == self.tally.rows && end.sha256 == sha256;
+        if !fits || self.lines.next()?.is_some() {
             return Err(BackupFileError::Checksum);
         }
         self.tally.sha256 = sha256;
-        match self.next_line()? {
-            None => Ok(()),
-            Some(_) => Err(BackupFileError::Checksum),
-        }
+        Ok(())
     }
 
     /// What was read, once [`BackupReader::next_row`] has answered `None`.
-    pub(crate) fn into_tally(self) -> Tally {
+    pub(crate) fn into_tally(mut self) -> Tally {
+        self.tally.bytes = self.lines.bytes;
         self.tally
     }
 
