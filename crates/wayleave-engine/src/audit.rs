@@ -11,7 +11,7 @@ use std::fmt;
 use serde_json::{Value, json};
 use wayleave_core::Timestamp;
 use wayleave_store::{
-    AuditRow, AuditStage, BoxFuture, SealedValue, Store, StoreError, Transaction,
+    AuditRow, AuditStage, BoxFuture, Reader, SealedValue, Store, StoreError, Transaction,
 };
 use zeroize::Zeroizing;
 
@@ -106,13 +106,18 @@ impl AuditKey {
         let stored = store
             .read(|reader| Box::pin(reader.sealed_value(KEY_NAME)))
             .await?;
-        let Some(value) = stored else { return Ok(None) };
+        stored
+            .map(|value| AuditKey::open(&value, vault))
+            .transpose()
+    }
+
+    fn open(value: &SealedValue, vault: &Vault) -> Result<Self, Refusal> {
         let opened = vault.open(KEY_NAME, &value.master_key_id, &value.sealed)?;
         let key: [u8; 32] = opened
             .as_slice()
             .try_into()
             .map_err(|_| crate::MasterKeyError::Broken)?;
-        Ok(Some(AuditKey(Zeroizing::new(key))))
+        Ok(AuditKey(Zeroizing::new(key)))
     }
 
     fn hash(&self, before: &[u8], row: &AuditRow) -> [u8; 32] {
@@ -321,21 +326,20 @@ pub struct AuditReport {
     pub faults: Vec<AuditFault>,
 }
 
-/// Reads a whole trail and checks every row. `known`: a head that was written down earlier.
+/// Reads a whole trail and checks every row; also beside a running server, through a reader that
+/// sees one moment. `known`: a head that was written down earlier.
 pub async fn verify_audit(
-    store: &Store,
+    reader: &mut Reader,
     vault: &Vault,
     known: Option<&AuditHead>,
 ) -> Result<AuditReport, Refusal> {
     let mut check = Check::default();
-    let counted = store.read(|reader| Box::pin(reader.audit_length())).await?;
+    let counted = reader.audit_length().await?;
     // A trail without rows may not have a key yet.
-    if let Some(key) = AuditKey::read(store, vault).await? {
+    if let Some(value) = reader.sealed_value(KEY_NAME).await? {
+        let key = AuditKey::open(&value, vault)?;
         loop {
-            let after = check.head.number;
-            let page = store
-                .read(move |reader| Box::pin(reader.audit_after(after, "", "", PAGE)))
-                .await?;
+            let page = reader.audit_after(check.head.number, "", "", PAGE).await?;
             if page.is_empty() {
                 break;
             }

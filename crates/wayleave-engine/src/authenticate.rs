@@ -57,7 +57,7 @@ impl Engine {
     fn check_seen(&self, seen: &SeenToken, now_s: i64) -> Result<(), Unproven> {
         if now_s >= seen.expires_s + LEEWAY_S {
             Err(Unproven::Token(jwt::TokenError::Expired))
-        } else if self.revoked_tokens.contains(seen.token) {
+        } else if seen.issued_s < self.restored_s || self.revoked_tokens.contains(seen.token) {
             Err(Unproven::TokenRevoked)
         } else {
             Ok(())
@@ -75,7 +75,9 @@ impl Engine {
         let ring = self.signing_keys.load();
         let find = |kid: &str| ring.find(kid);
         let verified = jwt::verify(token, self.issuer(), now_s, LEEWAY_S, find).ok()?;
-        if self.revoked_tokens.contains(TokenId::of(&verified.jti)) {
+        if verified.iat < self.restored_s
+            || self.revoked_tokens.contains(TokenId::of(&verified.jti))
+        {
             return None;
         }
         let lookup = LookupId::of(&verified.client_id);

@@ -212,6 +212,11 @@ impl<'r> LiveSecret<'r> {
         }
     }
 
+    /// Whether it is kept as a hash under an older master key.
+    pub(crate) fn is_older_hash(&self) -> bool {
+        matches!(self.view, SecretView::Hashed { key_place, .. } if key_place > 0)
+    }
+
     fn is(&self, presented: &str, vault: &Vault) -> bool {
         match self.view {
             SecretView::Hashed { key_place, hash } => {

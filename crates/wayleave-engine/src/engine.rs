@@ -12,6 +12,7 @@ use wayleave_store::{Change, ChangedNoun, Store, StoreError};
 use crate::audit::AuditKey;
 use crate::directory::{Directory, LookupId};
 use crate::failures::Failures;
+use crate::rehash::Rehash;
 use crate::revoked::RevokedTokens;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
@@ -69,6 +70,9 @@ pub struct Engine {
     pub(crate) key_epoch: AtomicU32,
     pub(crate) revoked_tokens: RevokedTokens,
     pub(crate) audit_key: AuditKey,
+    pub(crate) rehash: Rehash,
+    /// Tokens issued before this second are dead: the database was restored then.
+    pub(crate) restored_s: i64,
     feed: Mutex<FeedPlace>,
 }
 
@@ -97,8 +101,12 @@ impl Engine {
         randomness: Arc<dyn Randomness>,
     ) -> Result<Arc<Self>, Refusal> {
         let audit_key = AuditKey::load(&store, &vault, &*randomness, clock.now()).await?;
+        let restored_s = read_restored(&store, settings.environment).await?;
+        let (rehash, queued) = Rehash::new();
         let engine = Arc::new(Engine {
             audit_key,
+            rehash,
+            restored_s,
             failures: Failures::new(settings.wrong_secrets_per_minute),
             settings,
             feed: Mutex::new(FeedPlace {
@@ -118,6 +126,8 @@ impl Engine {
         engine.load().await?;
         engine.tend_signing_keys().await?;
         engine.start_tending();
+        engine.start_resealing();
+        engine.start_rehashing(queued);
         Ok(engine)
     }
 
@@ -404,4 +414,25 @@ fn corrupt_change(error: wayleave_core::IdError) -> StoreError {
         noun: "change",
         why: error.to_string(),
     }
+}
+
+/// The second before which tokens are dead, and a warning while the keys are to be checked.
+async fn read_restored(store: &Store, environment: Environment) -> Result<i64, StoreError> {
+    let (restored_at, wanted) = store
+        .read(|reader| {
+            Box::pin(async move {
+                Ok((
+                    reader.restored_at().await?,
+                    reader.key_check_wanted().await?,
+                ))
+            })
+        })
+        .await?;
+    if wanted.is_some() {
+        tracing::warn!(
+            %environment,
+            "restored from a backup: keys that were revoked after it was made count again; check them, then run: wayleave restore confirm"
+        );
+    }
+    Ok(restored_at.map_or(i64::MIN, Timestamp::unix_s))
 }

@@ -131,6 +131,9 @@ impl Engine {
                 return None;
             }
             self.directory.note_use(lookup, &right, now_s);
+            if right.is_older_hash() {
+                self.rehash.queue(record.credential_id, secret);
+            }
             Some(Known {
                 credential_id: record.credential_id,
                 membership: record.integration.partner.membership(),
@@ -159,7 +162,7 @@ impl Engine {
                 sub: public_id,
                 aud: audience.as_str(),
                 client_id: public_id,
-                iat: now_s,
+                iat: now_s.max(self.restored_s),
                 exp: now_s + TOKEN_LIFE_S,
                 jti: &URL_SAFE_NO_PAD.encode(random::<16>(&*self.randomness)),
                 scope: (!scopes.is_empty()).then_some(scope.as_str()),

@@ -126,6 +126,11 @@ impl Vault {
         &self.keys[0].id
     }
 
+    /// The names of all keys, the newest first.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
     /// The place of a key in this vault: what memory keeps instead of its name.
     pub(crate) fn key_place(&self, id: &str) -> Result<u8, MasterKeyError> {
         self.keys

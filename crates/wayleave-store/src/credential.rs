@@ -313,13 +313,12 @@ impl Reader {
         let id = |id: Option<String>| id.unwrap_or_default();
         let rows = fetch_all!(
             &mut self.link,
-            Row,
-            select_credentials!(
-                "WHERE c.id > $1 AND ($2 = '' OR i.partner_id = $2)
-                   AND ($3 = '' OR c.integration_id = $3) AND ($4 = '' OR c.audience = $4)
-                   AND ($5 = '' OR c.state = $5) AND ($6 = '' OR c.public_id = $6)
-                 ORDER BY c.id LIMIT $7"
-            ),
+            (String,),
+            "SELECT c.id FROM credential c JOIN integration i ON i.id = c.integration_id
+             WHERE c.id > $1 AND ($2 = '' OR i.partner_id = $2)
+               AND ($3 = '' OR c.integration_id = $3) AND ($4 = '' OR c.audience = $4)
+               AND ($5 = '' OR c.state = $5) AND ($6 = '' OR c.public_id = $6)
+             ORDER BY c.id LIMIT $7",
             id(after.map(|id| id.to_string())),
             id(filter.partner_id.map(|id| id.to_string())),
             id(filter.integration_id.map(|id| id.to_string())),
@@ -328,21 +327,11 @@ impl Reader {
             word(filter.public_id.as_deref()),
             limit
         )?;
-        let mut page = Vec::with_capacity(rows.len());
-        for row in rows {
-            let credential = from_row(row)?;
-            let secrets = fetch_all!(
-                &mut self.link,
-                SecretRow,
-                select_secrets!("WHERE credential_id = $1 ORDER BY id"),
-                credential.id.to_string()
-            )?;
-            page.push(CredentialWithSecrets {
-                credential,
-                secrets: all_secrets(secrets)?,
-            });
-        }
-        Ok(page)
+        let ids: Vec<CredentialId> = rows
+            .iter()
+            .map(|(id,)| read(id))
+            .collect::<Result<_, _>>()?;
+        self.credentials_by_id(&ids).await
     }
 
     /// The credentials of these ids, with their secrets, in the order of their ids.

@@ -170,14 +170,7 @@ async fn open_sqlite(
     now: Timestamp,
 ) -> Result<Engine, StoreError> {
     let lock = lock_file(path)?;
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL would lose acknowledged commits when the power goes.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging();
+    let options = sqlite_options(path);
     let mut link = Link::Sqlite(options.clone().create_if_missing(true).connect().await?);
     migration::run(&mut link, environment, now).await?;
     let readers = SqlitePoolOptions::new()
@@ -190,6 +183,17 @@ async fn open_sqlite(
         jobs,
         _lock: Arc::new(lock),
     })
+}
+
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL would lose acknowledged commits when the power goes.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging()
 }
 
 /// Takes the lock that keeps a second process away from the file.
@@ -219,6 +223,14 @@ async fn open_postgres(
     environment: Environment,
     now: Timestamp,
 ) -> Result<Engine, StoreError> {
+    let pool = postgres_pool(url, POSTGRES_CONNECTIONS).await?;
+    let mut link = Link::Postgres(pool.acquire().await?);
+    migration::run(&mut link, environment, now).await?;
+    drop(link);
+    Ok(Engine::Postgres { pool })
+}
+
+async fn postgres_pool(url: &str, connections: u32) -> Result<PgPool, StoreError> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("wayleave")
         .options([
@@ -228,14 +240,61 @@ async fn open_postgres(
         ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
-        .await?;
-    let mut link = Link::Postgres(pool.acquire().await?);
+        .connect_with(options);
+    Ok(pool.await?)
+}
+
+/// Opens a database to be read at one moment; `alone`: no server may have a SQLite file open.
+pub(crate) async fn open_snapshot(
+    database: &Database,
+    alone: bool,
+) -> Result<(Reader, Option<File>), StoreError> {
+    let (mut link, lock) = match database {
+        Database::Sqlite(path) => {
+            if !path.exists() {
+                let why = format!("{}: there is no such file", path.display());
+                return Err(StoreError::Unavailable(why));
+            }
+            let lock = alone.then(|| lock_file(path)).transpose()?;
+            let connection = sqlite_options(path).read_only(true).connect().await?;
+            (Link::Sqlite(connection), lock)
+        }
+        Database::Postgres(url) => {
+            let pool = postgres_pool(url, 1).await?;
+            (Link::Postgres(pool.acquire().await?), None)
+        }
+    };
+    match &link {
+        Link::Postgres(_) => {
+            execute!(&mut link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?
+        }
+        _ => execute!(&mut link, "BEGIN")?,
+    };
+    Ok((Reader { link }, lock))
+}
+
+/// Opens a database that is to be filled, makes its schema, and keeps servers away from a SQLite
+/// file.
+pub(crate) async fn open_target(
+    database: &Database,
+    environment: Environment,
+    now: Timestamp,
+) -> Result<(Link, Option<File>), StoreError> {
+    let (mut link, lock) = match database {
+        Database::Sqlite(path) => {
+            let lock = lock_file(path)?;
+            let options = sqlite_options(path).create_if_missing(true);
+            (Link::Sqlite(options.connect().await?), Some(lock))
+        }
+        Database::Postgres(url) => {
+            let pool = postgres_pool(url, 1).await?;
+            (Link::Postgres(pool.acquire().await?), None)
+        }
+    };
     migration::run(&mut link, environment, now).await?;
-    drop(link);
-    Ok(Engine::Postgres { pool })
+    Ok((link, lock))
 }
 
 #[cfg(test)]

@@ -46,6 +46,27 @@ pub enum StoreError {
         /// The newest schema that this version knows.
         known: i64,
     },
+    /// The database has not taken every migration yet.
+    #[error(
+        "this database has schema {found}, older than the {known} of this version: start the server once to bring it up to date, or use the version that made it"
+    )]
+    Outdated {
+        /// The schema in the database.
+        found: i64,
+        /// The schema of this version.
+        known: i64,
+    },
+    /// Nothing of ours is in the database.
+    #[error("this database holds no data of Wayleave: check the address or path")]
+    NoData,
+    /// There are rows where an empty database is needed.
+    #[error(
+        "this database is not empty (there are rows in {table}): name an empty one, or move this one aside; a SQLite file goes with its -wal and -shm"
+    )]
+    NotEmpty {
+        /// A table with rows.
+        table: &'static str,
+    },
     /// Another process has the file open.
     #[error(
         "{path} is in use by another process: one server per SQLite file; stop the other one, or use PostgreSQL for several nodes"

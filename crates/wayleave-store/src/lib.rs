@@ -9,20 +9,25 @@
 
 #[macro_use]
 mod link;
+mod archive;
 mod audit;
 mod change;
 mod credential;
 mod database;
 mod error;
 mod integration;
+mod meta;
 mod migration;
 mod partner;
 mod revoked_token;
 mod runtime;
+mod sealed;
 mod sealed_value;
 mod signing_key;
+mod snapshot;
 mod writer;
 
+pub use archive::{ArchiveRow, ArchiveTarget, Arrival, Column, ColumnKind, TABLES, Table, Value};
 pub use audit::{AuditRow, AuditStage};
 pub use change::{Change, ChangedNoun};
 pub use credential::{Credential, CredentialFilter, CredentialWithSecrets, Secret, SecretForm};
@@ -30,8 +35,12 @@ pub use database::{Database, Store};
 pub use error::StoreError;
 pub use integration::Integration;
 pub use link::{BoxFuture, Reader, Transaction};
+pub use meta::Stamp;
+pub use migration::newest_schema;
 pub use partner::Partner;
 pub use revoked_token::RevokedToken;
 pub use runtime::StoreRuntime;
+pub use sealed::{MasterKeyUse, SealedNoun, SealedRow};
 pub use sealed_value::SealedValue;
 pub use signing_key::SigningKey;
+pub use snapshot::{DatabaseState, Snapshot};

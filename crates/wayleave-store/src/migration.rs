@@ -18,6 +18,11 @@ const STEPS: &[&str] = &[
 /// Any number: the key of the lock that lets one node migrate while the others wait.
 const POSTGRES_LOCK: i64 = 0x7761_796c;
 
+/// The schema that this version makes and reads.
+pub fn newest_schema() -> i64 {
+    STEPS.len() as i64
+}
+
 /// Brings a database up to date and checks that it belongs to the environment.
 pub(crate) async fn run(
     link: &mut Link,
@@ -35,7 +40,7 @@ pub(crate) async fn run(
     outcome
 }
 
-async fn begin(link: &mut Link) -> Result<(), StoreError> {
+pub(crate) async fn begin(link: &mut Link) -> Result<(), StoreError> {
     match link {
         Link::Postgres(_) => {
             execute!(&mut *link, "BEGIN")?;
@@ -62,7 +67,7 @@ async fn migrate(
         "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
     )?;
     check_stamp(link, environment).await?;
-    let known = STEPS.len() as i64;
+    let known = newest_schema();
     let found = match read_meta(link, "schema").await? {
         None => 0,
         Some(text) => text
@@ -115,7 +120,7 @@ async fn run_step(link: &mut Link, step: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn read_meta(link: &mut Link, name: &str) -> Result<Option<String>, StoreError> {
+pub(crate) async fn read_meta(link: &mut Link, name: &str) -> Result<Option<String>, StoreError> {
     let rows = fetch_all!(
         &mut *link,
         (String,),
@@ -125,7 +130,7 @@ async fn read_meta(link: &mut Link, name: &str) -> Result<Option<String>, StoreE
     Ok(rows.into_iter().next().map(|(value,)| value))
 }
 
-async fn write_meta(link: &mut Link, name: &str, value: &str) -> Result<(), StoreError> {
+pub(crate) async fn write_meta(link: &mut Link, name: &str, value: &str) -> Result<(), StoreError> {
     execute!(
         &mut *link,
         "INSERT INTO meta (name, value) VALUES ($1, $2)

@@ -25,7 +25,7 @@ use crate::explain::{ExplainSettings, explain};
 use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
 use crate::sign::{SignSettings, sign};
-use crate::{calls, key_file, serve, telemetry};
+use crate::{backup, calls, doctor, key_file, master_key, restore, serve, store_copy, telemetry};
 
 /// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
 #[derive(Parser)]
@@ -93,6 +93,18 @@ enum Act {
         /// The folder.
         folder: PathBuf,
     },
+    /// Write everything of an environment into one file, also while a server is running.
+    Backup(backup::BackupArgs),
+    /// Load a backup into an empty database; no server may be running.
+    Restore(restore::RestoreArgs),
+    /// Move data between databases.
+    #[command(subcommand)]
+    Store(store_copy::StoreAct),
+    /// Make, count and end master keys.
+    #[command(subcommand)]
+    MasterKey(master_key::MasterKeyAct),
+    /// Check configuration, databases, master keys and files; needs no server.
+    Doctor(doctor::DoctorArgs),
 }
 
 #[derive(Subcommand)]
@@ -272,6 +284,11 @@ fn act(act: Act, verbose: bool) -> Outcome {
         }
         Act::Sign(args) => run_sign(args),
         Act::Explain(args) => run_explain(args),
+        Act::Backup(args) => backup::run(&args).map(|()| ExitCode::SUCCESS),
+        Act::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
+        Act::Store(act) => store_copy::run(&act).map(|()| ExitCode::SUCCESS),
+        Act::MasterKey(act) => master_key::run(&act).map(|()| ExitCode::SUCCESS),
+        Act::Doctor(args) => doctor::run(&args).map(exit_code),
         Act::Operator(act) => run_operator(act),
         Act::Token(act) => token::run(act),
         Act::Partner(act) => partner::run(act),
@@ -329,6 +346,14 @@ fn list_operators(file: &OperatorsFile, json: bool) -> Result<String, Box<dyn st
         )
     });
     Ok(lines.collect())
+}
+
+pub(crate) fn exit_code(is_good: bool) -> ExitCode {
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run_demo(args: DemoArgs) -> Outcome {
@@ -400,11 +425,7 @@ fn run_explain(args: ExplainArgs) -> Outcome {
     };
     let explained = explain(&settings)?;
     say(&explained.text);
-    Ok(if explained.is_good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(explained.is_good))
 }
 
 /// An argument, or standard input where it is a dash.

@@ -351,7 +351,8 @@ pub fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn has_password(url: &str) -> bool {
+/// Whether a database URL has a password in it.
+pub(crate) fn has_password(url: &str) -> bool {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let user = authority
         .split('/')

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wayleave_engine::{MasterKeyError, Randomness, Vault};
 
@@ -92,31 +92,79 @@ pub fn read_private(path: &Path) -> Result<String, KeyFileError> {
 /// goes. Where it replaces a file, that file's owner keeps it: an administrator may write for the
 /// server's user.
 pub fn write_private(path: &Path, content: &str) -> Result<(), KeyFileError> {
-    let failed = || KeyFileError::io(path);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    create_private_folder(folder)?;
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    // A leftover of a crash may have other permissions.
-    let _ = fs::remove_file(&fresh);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(failed())?;
-    if let Ok(old) = fs::metadata(path) {
-        fchown(&file, Some(old.uid()), Some(old.gid())).map_err(failed())?;
+    let mut file = PrivateFile::create(path)?;
+    file.write_all(content.as_bytes())
+        .map_err(KeyFileError::io(path))?;
+    file.finish()
+}
+
+/// A file that only its owner may read (0600), being written beside its place; dropped before
+/// [`PrivateFile::finish`] it leaves nothing.
+#[derive(Debug)]
+pub struct PrivateFile {
+    file: File,
+    place: PathBuf,
+    fresh: PathBuf,
+}
+
+impl PrivateFile {
+    /// Begins one, and makes its folder where it is missing. The owner of a file that it replaces
+    /// keeps it.
+    pub fn create(path: &Path) -> Result<Self, KeyFileError> {
+        create_private_folder(folder_of(path))?;
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        // A leftover of a crash may have other permissions.
+        let _ = fs::remove_file(&fresh);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&fresh)
+            .map_err(KeyFileError::io(path))?;
+        if let Ok(old) = fs::metadata(path) {
+            fchown(&file, Some(old.uid()), Some(old.gid())).map_err(KeyFileError::io(path))?;
+        }
+        Ok(PrivateFile {
+            file,
+            place: path.to_owned(),
+            fresh,
+        })
     }
-    file.write_all(content.as_bytes()).map_err(failed())?;
-    file.sync_all().map_err(failed())?;
-    fs::rename(&fresh, path).map_err(failed())?;
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed())
+
+    /// Puts it into its place, in the place of one that was there.
+    pub fn finish(self) -> Result<(), KeyFileError> {
+        let failed = || KeyFileError::io(&self.place);
+        self.file.sync_all().map_err(failed())?;
+        fs::rename(&self.fresh, &self.place).map_err(failed())?;
+        File::open(folder_of(&self.place))
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed())
+    }
+}
+
+impl Write for PrivateFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        // It is not there any more when it was put into its place.
+        let _ = fs::remove_file(&self.fresh);
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Makes a folder, and those above it, that only its owner may enter (0700). One that is there

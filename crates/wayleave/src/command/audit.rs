@@ -8,6 +8,8 @@ use super::Outcome;
 use super::listing::{Listing, export, list};
 use super::print::{Column, Shape, plain, state};
 use super::remote::{AdminArgs, Remote};
+use crate::audit_trail::{self, VerifyArgs};
+use crate::cli::exit_code;
 
 const COLUMNS: &[Column] = &[
     plain("number", "number"),
@@ -26,6 +28,11 @@ const COLUMNS: &[Column] = &[
 /// What to do with the audit log.
 #[derive(Subcommand)]
 pub(crate) enum AuditAct {
+    /// Check that no entry was edited, deleted or moved; needs no server.
+    #[command(
+        after_long_help = "Example:\n  wayleave audit verify --env live --config /etc/wayleave.toml"
+    )]
+    Verify(VerifyArgs),
     /// List entries, oldest first.
     #[command(
         after_long_help = "Example:\n  wayleave audit list --env live --object crd_01m80p4991wr936jh0atmcdrpe"
@@ -68,6 +75,7 @@ pub(crate) struct Which {
 /// Does it.
 pub(crate) fn run(act: AuditAct) -> Outcome {
     let (which, admin, is_export, output) = match act {
+        AuditAct::Verify(args) => return audit_trail::verify(&args).map(exit_code),
         AuditAct::List { which, admin } => (which, admin, false, None),
         AuditAct::Export {
             output,

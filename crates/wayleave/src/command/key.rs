@@ -10,6 +10,8 @@ use super::listing::{Listing, list};
 use super::print::{Column, moment, plain, state};
 use super::remote::{AdminArgs, ConfirmArgs, Remote};
 use crate::admin_client::escape;
+use crate::cli::exit_code;
+use crate::key_lint::{self, LintArgs};
 
 const COLUMNS: &[Column] = &[
     plain("kid", "kid"),
@@ -23,6 +25,10 @@ const COLUMNS: &[Column] = &[
 /// What to do with keys.
 #[derive(Subcommand)]
 pub(crate) enum KeyAct {
+    /// Tell kind and environment of a partner's key and whether its check symbols fit, or find
+    /// leaked keys in files; needs no server.
+    #[command(after_long_help = "Example:\n  wayleave key lint --scan src/*.py")]
+    Lint(LintArgs),
     /// List the keys that sign tokens: the next, the current, and those that are retired.
     #[command(after_long_help = "Example:\n  wayleave key list --env live")]
     List {
@@ -55,6 +61,7 @@ pub(crate) enum KeyAct {
 /// Does it.
 pub(crate) fn run(act: KeyAct) -> Outcome {
     match act {
+        KeyAct::Lint(args) => key_lint::run(&args).map(exit_code),
         KeyAct::List { admin } => {
             let listing = Listing {
                 path: "/keys",

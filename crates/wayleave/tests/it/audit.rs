@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment};
 use wayleave_engine::{AuditFault, AuditHead, AuditReport, Vault, verify_audit};
+use wayleave_store::Snapshot;
 use wayleave_testkit::DatabaseKind;
 
 use crate::harness::{
@@ -21,7 +22,12 @@ fn verify(node: &TestNode, known: Option<&AuditHead>) -> AuditReport {
     let key = &node.settings().environments[1].master_key;
     let vault =
         Vault::from_file(&std::fs::read_to_string(key).expect("a key file")).expect("a vault");
-    wait_for(verify_audit(node.engine(TEST).store(), &vault, known)).expect("a report")
+    wait_for(async {
+        let database = &node.settings().environments[1].database;
+        let mut snapshot = Snapshot::open(database).await.expect("a database");
+        verify_audit(snapshot.reader(), &vault, known).await
+    })
+    .expect("a report")
 }
 
 on_both_databases! {

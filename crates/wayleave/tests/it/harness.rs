@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,9 +96,19 @@ impl TestNode {
 
     /// Starts one with other settings than usual.
     pub(crate) fn start_with(kind: DatabaseKind, change: impl FnOnce(&mut NodeSettings)) -> Self {
+        TestNode::start_at(kind, NOW_S, change)
+    }
+
+    /// Starts one at the present moment, for tests in which the real binary meets its data.
+    pub(crate) fn start_now(kind: DatabaseKind) -> Self {
+        let now = wayleave_engine::Clock::now(&wayleave::ports::SystemClock);
+        TestNode::start_at(kind, now.unix_s(), |_| {})
+    }
+
+    fn start_at(kind: DatabaseKind, now_s: i64, change: impl FnOnce(&mut NodeSettings)) -> Self {
         let folder = TestFolder::new();
         let databases = TestDatabases::new(kind, &folder);
-        let clock = Arc::new(FrozenClock::at(NOW_S));
+        let clock = Arc::new(FrozenClock::at(now_s));
         let mut settings = usual_settings(&folder, &databases);
         change(&mut settings);
         let mut node = TestNode {
@@ -167,6 +177,17 @@ impl TestNode {
         self.run();
     }
 
+    /// Starts a node that was halted.
+    pub(crate) fn start_again(&mut self) {
+        self.run();
+    }
+
+    /// Keeps this public URL, which is the issuer of tokens, at whatever address it is bound.
+    pub(crate) fn say_url(&mut self, environment: Environment, url: &str) {
+        let place = usize::from(environment == Environment::Test);
+        self.settings.environments[place].public_url = Some(url.to_owned());
+    }
+
     /// Ends the node and lets go of its data.
     pub(crate) fn halt(&mut self) {
         self.running.take().expect("a running node").stop();
@@ -175,6 +196,41 @@ impl TestNode {
 
     pub(crate) fn settings(&self) -> &NodeSettings {
         &self.settings
+    }
+
+    /// Takes another database at the next start.
+    pub(crate) fn move_to(&mut self, environment: Environment, database: &Database) {
+        let place = usize::from(environment == Environment::Test);
+        self.settings.environments[place].database = database.clone();
+    }
+
+    /// A configuration file that names this node's databases and master keys.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        let folder = self.folder.path();
+        let operators = folder.join("operators.toml");
+        if !operators.exists() {
+            let file = operators.to_str().expect("text");
+            printed(&["operator", "create", "ada", "--file", file]);
+        }
+        let mut text = format!("data = {folder:?}\n");
+        for environment in &self.settings.environments {
+            let database = match &environment.database {
+                Database::Sqlite(path) => path.display().to_string(),
+                Database::Postgres(url) => url.clone(),
+            };
+            text += &format!(
+                "[{}]\naddress = \"{}\"\ndatabase = {database:?}\n",
+                environment.environment,
+                free_port()
+            );
+        }
+        text += &format!(
+            "[admin]\naddress = \"{}\"\noperators_file = \"operators.toml\"\n",
+            free_port()
+        );
+        let path = folder.join("wayleave.toml");
+        std::fs::write(&path, text).expect("written");
+        path
     }
 
     /// The address of an environment.
@@ -434,6 +490,12 @@ impl DemoProcess {
         (self.child, self.file) = start_demo(&self.folder, &self.arguments);
     }
 
+    /// Kills it: nothing is written any more.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(crate) fn json_path(&self) -> PathBuf {
         self.folder.path().join("demo.json")
     }
@@ -499,6 +561,26 @@ impl Drop for DemoProcess {
 /// The binary under test.
 pub(crate) fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_wayleave"))
+}
+
+/// What the binary says with these arguments.
+pub(crate) fn ran(arguments: &[&str]) -> Output {
+    binary().args(arguments).output().expect("the binary")
+}
+
+/// What it printed, when all went well.
+pub(crate) fn printed(arguments: &[&str]) -> String {
+    let output = ran(arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What it complained of.
+pub(crate) fn refused(arguments: &[&str]) -> String {
+    let output = ran(arguments);
+    assert!(!output.status.success(), "{arguments:?} was not refused");
+    String::from_utf8(output.stderr).expect("text")
 }
 
 /// The root of the repository.

@@ -1,0 +1,471 @@
+//! Every table's rows, page by page: what a backup, a restore and a copy to another database are
+//! made of.
+
+use std::fs::File;
+
+use sqlx::{AssertSqlSafe, Row};
+use wayleave_core::{CredentialId, Environment, Timestamp};
+
+use crate::database::open_target;
+use crate::link::Link;
+use crate::{Database, Reader, StoreError, meta, migration};
+
+/// How many rows are read or written at once.
+const PAGE: i64 = 500;
+
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColumnKind {
+    /// UTF-8.
+    Text,
+    /// 64 bit.
+    Integer,
+    /// Bytes.
+    Blob,
+}
+
+/// A column of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Whether it may be empty.
+    pub nullable: bool,
+}
+
+const fn column(name: &'static str, kind: ColumnKind) -> Column {
+    Column {
+        name,
+        kind,
+        nullable: false,
+    }
+}
+
+const fn text(name: &'static str) -> Column {
+    column(name, ColumnKind::Text)
+}
+
+const fn integer(name: &'static str) -> Column {
+    column(name, ColumnKind::Integer)
+}
+
+const fn blob(name: &'static str) -> Column {
+    column(name, ColumnKind::Blob)
+}
+
+const fn or_null(column: Column) -> Column {
+    Column {
+        nullable: true,
+        ..column
+    }
+}
+
+/// A table of the newest schema.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// How many of its first columns are the primary key.
+    pub key_columns: usize,
+    /// Its columns, those of the primary key first.
+    pub columns: &'static [Column],
+    /// Whether a new database has rows in it already.
+    seeded: bool,
+}
+
+const fn table(name: &'static str, columns: &'static [Column]) -> Table {
+    Table {
+        name,
+        key_columns: 1,
+        columns,
+        seeded: false,
+    }
+}
+
+const fn seeded(table: Table) -> Table {
+    Table {
+        seeded: true,
+        ..table
+    }
+}
+
+/// Every table, those first that others refer to. [`Reader::schema_differences`] compares the list
+/// with a database.
+pub static TABLES: &[Table] = &[
+    table(
+        "partner",
+        &[
+            text("id"),
+            text("name"),
+            text("membership"),
+            integer("created_at"),
+        ],
+    ),
+    table(
+        "integration",
+        &[
+            text("id"),
+            text("partner_id"),
+            text("name"),
+            integer("created_at"),
+        ],
+    ),
+    table(
+        "credential",
+        &[
+            text("id"),
+            text("public_id"),
+            text("integration_id"),
+            text("audience"),
+            text("schemes"),
+            text("scopes"),
+            text("state"),
+            integer("not_before_at"),
+            integer("created_at"),
+            or_null(integer("revoked_at")),
+            text("name"),
+            or_null(integer("expires_at")),
+        ],
+    ),
+    table(
+        "secret",
+        &[
+            text("id"),
+            text("credential_id"),
+            text("form"),
+            text("master_key_id"),
+            blob("material"),
+            integer("created_at"),
+            or_null(integer("expires_at")),
+            or_null(integer("superseded_at")),
+            or_null(integer("retire_unused_us")),
+            or_null(integer("last_used_at")),
+        ],
+    ),
+    table(
+        "signing_key",
+        &[
+            text("kid"),
+            integer("generation"),
+            text("algorithm"),
+            text("master_key_id"),
+            blob("sealed"),
+            integer("signs_from_at"),
+            integer("created_at"),
+        ],
+    ),
+    table(
+        "sealed_value",
+        &[text("name"), text("master_key_id"), blob("sealed")],
+    ),
+    table(
+        "revoked_token",
+        &[
+            text("jti"),
+            text("credential_id"),
+            integer("expires_at"),
+            integer("revoked_at"),
+        ],
+    ),
+    table(
+        "audit",
+        &[
+            integer("number"),
+            integer("at"),
+            text("actor"),
+            text("act"),
+            text("object"),
+            text("stage"),
+            integer("begun"),
+            text("request_id"),
+            text("details"),
+            blob("hash"),
+        ],
+    ),
+    table(
+        "change",
+        &[
+            integer("number"),
+            text("noun"),
+            text("object_id"),
+            integer("at"),
+        ],
+    ),
+    seeded(table("counter", &[text("name"), integer("value")])),
+    seeded(table("meta", &[text("name"), text("value")])),
+];
+
+impl Table {
+    /// The table of that name.
+    pub fn find(name: &str) -> Option<&'static Table> {
+        TABLES.iter().find(|table| table.name == name)
+    }
+
+    fn names(columns: &[Column]) -> String {
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        names.join(", ")
+    }
+
+    /// `$1, $2` for as many columns.
+    fn parameters(from: usize, count: usize) -> String {
+        let parameters: Vec<String> = (from..from + count).map(|n| format!("${n}")).collect();
+        parameters.join(", ")
+    }
+
+    fn page_sql(&self) -> String {
+        let key = Table::names(&self.columns[..self.key_columns]);
+        format!(
+            "SELECT {} FROM {} WHERE ({key}) > ({}) ORDER BY {key} LIMIT {PAGE}",
+            Table::names(self.columns),
+            self.name,
+            Table::parameters(1, self.key_columns)
+        )
+    }
+
+    fn insert_sql(&self, rows: usize) -> String {
+        let width = self.columns.len();
+        let values: Vec<String> = (0..rows)
+            .map(|row| format!("({})", Table::parameters(1 + row * width, width)))
+            .collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES {}",
+            self.name,
+            Table::names(self.columns),
+            values.join(", ")
+        )
+    }
+
+    /// Less than every key: no text key is empty.
+    fn before_all(&self) -> Vec<Value> {
+        let lowest = |column: &Column| match column.kind {
+            ColumnKind::Text => Value::Text(Some(String::new())),
+            ColumnKind::Integer => Value::Integer(Some(i64::MIN)),
+            ColumnKind::Blob => Value::Blob(Some(Vec::new())),
+        };
+        self.columns[..self.key_columns]
+            .iter()
+            .map(lowest)
+            .collect()
+    }
+}
+
+/// One field of a row; `None`: empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Of a text column.
+    Text(Option<String>),
+    /// Of an integer column.
+    Integer(Option<i64>),
+    /// Of a column of bytes.
+    Blob(Option<Vec<u8>>),
+}
+
+/// A row: its fields in the order of [`Table::columns`].
+pub type ArchiveRow = Vec<Value>;
+
+/// Binds values of any kind to a query.
+macro_rules! bind_all {
+    ($query:expr, $values:expr) => {{
+        let mut query = $query;
+        for value in $values {
+            query = match value.clone() {
+                Value::Text(text) => query.bind(text),
+                Value::Integer(integer) => query.bind(integer),
+                Value::Blob(blob) => query.bind(blob),
+            };
+        }
+        query
+    }};
+}
+
+/// Reads a page on one of the two engines.
+macro_rules! fetch_page {
+    ($connection:expr, $table:expr, $after:expr) => {{
+        let query = sqlx::query(AssertSqlSafe($table.page_sql()));
+        let rows = bind_all!(query, $after).fetch_all($connection).await?;
+        rows.iter()
+            .map(|row| {
+                let columns = $table.columns.iter().enumerate();
+                columns
+                    .map(|(place, column)| {
+                        Ok(match column.kind {
+                            ColumnKind::Text => Value::Text(row.try_get(place)?),
+                            ColumnKind::Integer => Value::Integer(row.try_get(place)?),
+                            ColumnKind::Blob => Value::Blob(row.try_get(place)?),
+                        })
+                    })
+                    .collect()
+            })
+            .collect()
+    }};
+}
+
+impl Reader {
+    /// The rows of a table after one, in the order of the primary key, at most 500; none: that was
+    /// all. `after`: the last row of the page before.
+    pub async fn archive_page(
+        &mut self,
+        table: &Table,
+        after: Option<&ArchiveRow>,
+    ) -> Result<Vec<ArchiveRow>, StoreError> {
+        let after = match after {
+            Some(row) => row[..table.key_columns].to_vec(),
+            None => table.before_all(),
+        };
+        let page: Result<_, sqlx::Error> = match &mut self.link {
+            Link::Sqlite(connection) => fetch_page!(connection, table, &after),
+            Link::SqlitePooled(connection) => fetch_page!(&mut **connection, table, &after),
+            Link::Postgres(connection) => fetch_page!(&mut **connection, table, &after),
+        };
+        Ok(page?)
+    }
+
+    /// How the tables of a database differ from [`TABLES`]; none: not at all.
+    pub async fn schema_differences(&mut self) -> Result<Vec<String>, StoreError> {
+        let sql = match &self.link {
+            Link::Postgres(_) => {
+                "SELECT table_name::text, column_name::text,
+                        CASE data_type WHEN 'bytea' THEN 'blob' WHEN 'bigint' THEN 'integer' ELSE data_type END::text,
+                        CASE is_nullable WHEN 'YES' THEN 1 ELSE 0 END::bigint
+                 FROM information_schema.columns WHERE table_schema = current_schema()"
+            }
+            // In a SQLite table without STRICT the columns of a primary key count as nullable.
+            _ => {
+                "SELECT m.name, c.name, lower(c.type), CASE WHEN c.\"notnull\" + c.pk > 0 THEN 0 ELSE 1 END
+                 FROM sqlite_master m JOIN pragma_table_info(m.name) c
+                 WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+            }
+        };
+        let found = fetch_all!(&mut self.link, (String, String, String, i64), sql)?;
+        let mut found: Vec<String> = found
+            .into_iter()
+            .map(|(table, column, kind, nullable)| describe(&table, &column, &kind, nullable == 1))
+            .collect();
+        let mut differences = Vec::new();
+        for table in TABLES {
+            for column in table.columns {
+                let kind = format!("{:?}", column.kind).to_lowercase();
+                let wanted = describe(table.name, column.name, &kind, column.nullable);
+                match found.iter().position(|found| *found == wanted) {
+                    Some(place) => drop(found.swap_remove(place)),
+                    None => differences.push(format!("missing: {wanted}")),
+                }
+            }
+        }
+        differences.extend(found.into_iter().map(|extra| format!("not known: {extra}")));
+        differences.sort();
+        Ok(differences)
+    }
+}
+
+fn describe(table: &str, column: &str, kind: &str, nullable: bool) -> String {
+    let null = if nullable { " or null" } else { "" };
+    format!("{table}.{column} {kind}{null}")
+}
+
+/// What the rows that were put into a database are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// The same data in another place: nothing was lost on the way.
+    Copied,
+    /// The data of an earlier moment: what was revoked since then is not in it.
+    Restored {
+        /// When the backup was made.
+        made_at: Timestamp,
+        /// Now; tokens of before it are refused.
+        now: Timestamp,
+    },
+}
+
+/// An empty database that is being filled, in one transaction; dropped before
+/// [`ArchiveTarget::commit`] it stays empty.
+pub struct ArchiveTarget {
+    reader: Reader,
+    environment: Environment,
+    _lock: Option<File>,
+}
+
+impl ArchiveTarget {
+    /// Makes the schema where there is none and begins.
+    ///
+    /// Errors: [`StoreError::NotEmpty`] where there are rows; else as [`crate::Store::open`].
+    pub async fn open(
+        database: &Database,
+        environment: Environment,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let (mut link, lock) = open_target(database, environment, now).await?;
+        // On PostgreSQL a node that starts meanwhile finds this locked.
+        migration::begin(&mut link).await?;
+        let mut target = ArchiveTarget {
+            reader: Reader { link },
+            environment,
+            _lock: lock,
+        };
+        target.clear().await?;
+        Ok(target)
+    }
+
+    /// Refuses rows, and removes those that a new database has.
+    async fn clear(&mut self) -> Result<(), StoreError> {
+        for table in TABLES {
+            if table.seeded {
+                let sql = AssertSqlSafe(format!("DELETE FROM {}", table.name));
+                execute!(&mut self.reader.link, sql)?;
+            } else if !self.reader.archive_page(table, None).await?.is_empty() {
+                return Err(StoreError::NotEmpty { table: table.name });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds rows exactly as they are; those that others refer to come first.
+    pub async fn put(&mut self, table: &Table, rows: &[ArchiveRow]) -> Result<(), StoreError> {
+        for page in rows.chunks(PAGE as usize) {
+            let sql = AssertSqlSafe(table.insert_sql(page.len()));
+            let values = page.iter().flatten();
+            match &mut self.reader.link {
+                Link::Sqlite(connection) => {
+                    let query = bind_all!(sqlx::query(sql), values);
+                    query.execute(connection).await.map(drop)?;
+                }
+                Link::SqlitePooled(connection) => {
+                    let query = bind_all!(sqlx::query(sql), values);
+                    query.execute(&mut **connection).await.map(drop)?;
+                }
+                Link::Postgres(connection) => {
+                    let query = bind_all!(sqlx::query(sql), values);
+                    query.execute(&mut **connection).await.map(drop)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Revokes a credential among what was put; `false`: there is none of that id.
+    pub async fn revoke(&mut self, id: CredentialId, now: Timestamp) -> Result<bool, StoreError> {
+        let found = execute!(
+            &mut self.reader.link,
+            "UPDATE credential SET state = 'revoked', revoked_at = COALESCE(revoked_at, $2) WHERE id = $1",
+            id.to_string(),
+            now.micros()
+        )?;
+        Ok(found > 0)
+    }
+
+    /// Checks the stamp that came with the rows, writes what kind of arrival it was, and commits.
+    pub async fn commit(mut self, arrival: Arrival) -> Result<(), StoreError> {
+        self.reader.check_stamp(self.environment).await?;
+        if let Arrival::Restored { made_at, now } = arrival {
+            meta::stamp_restored(&mut self.reader, made_at, now).await?;
+        }
+        execute!(&mut self.reader.link, "COMMIT")
+            .map_err(|error| StoreError::OutcomeUnknown(error.to_string()))?;
+        if let Link::Sqlite(connection) = self.reader.link {
+            sqlx::Connection::close(connection).await?;
+        }
+        Ok(())
+    }
+}
