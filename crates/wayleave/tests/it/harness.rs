@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wayleave::config::default_master_key;
 use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
 use wayleave::ports::SystemRandomness;
-use wayleave::server::{Bound, Listener, Service};
+use wayleave::server::{Bound, Listener, Server, Service};
 use wayleave_core::{
     Admission, Audience, AudienceSet, Environment, OperatorScope, Scheme, SchemeSet,
 };
@@ -635,4 +635,25 @@ fn run_program(program: &mut std::process::Command) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The sample API on an address of its own, for the real binary to protect.
+pub(crate) struct SampleApi {
+    pub(crate) address: SocketAddr,
+    _server: Server,
+}
+
+pub(crate) fn sample_api() -> SampleApi {
+    let bound = Bound::new(free_address(), true, 1).expect("an address");
+    let address = bound.address;
+    let listener = Listener {
+        bound,
+        tls: None,
+        service: Service::SampleApi,
+    };
+    let server = Server::start(vec![listener], 1, 0).expect("a server");
+    SampleApi {
+        address,
+        _server: server,
+    }
 }

@@ -26,6 +26,7 @@ mod introspection;
 mod laws;
 mod master_key;
 mod oauth_token;
+mod operating_guide;
 mod real_clients;
 mod routes;
 mod storage;
