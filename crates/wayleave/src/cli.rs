@@ -94,8 +94,14 @@ enum Act {
         folder: PathBuf,
     },
     /// Write everything of an environment into one file, also while a server is running.
+    #[command(
+        after_long_help = "Example:\n  wayleave backup --config /etc/wayleave.toml --env live /backup/live.jsonl"
+    )]
     Backup(backup::BackupArgs),
     /// Load a backup into an empty database; no server may be running.
+    #[command(
+        after_long_help = "Example:\n  wayleave restore --config /etc/wayleave.toml --env live /backup/live.jsonl"
+    )]
     Restore(restore::RestoreArgs),
     /// Move data between databases.
     #[command(subcommand)]
@@ -104,6 +110,7 @@ enum Act {
     #[command(subcommand)]
     MasterKey(master_key::MasterKeyAct),
     /// Check configuration, databases, master keys and files; needs no server.
+    #[command(after_long_help = "Example:\n  wayleave doctor --config /etc/wayleave.toml")]
     Doctor(doctor::DoctorArgs),
 }
 

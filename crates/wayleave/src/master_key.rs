@@ -18,8 +18,14 @@ use crate::ports::SystemRandomness;
 #[derive(Subcommand)]
 pub(crate) enum MasterKeyAct {
     /// Make a new master key and put it first into the file; the older ones still read.
+    #[command(
+        after_long_help = "Example:\n  wayleave master-key add --config /etc/wayleave.toml --env live"
+    )]
     Add(AddArgs),
     /// Tell how many rows each master key was used for.
+    #[command(
+        after_long_help = "Example:\n  wayleave master-key status --config /etc/wayleave.toml --env live"
+    )]
     Status {
         #[command(flatten)]
         of: EnvironmentArgs,
@@ -28,6 +34,9 @@ pub(crate) enum MasterKeyAct {
         json: bool,
     },
     /// Take a key that nothing depends on any more out of the file.
+    #[command(
+        after_long_help = "Example:\n  wayleave master-key remove --config /etc/wayleave.toml --env live 92fcf131"
+    )]
     Remove {
         #[command(flatten)]
         of: EnvironmentArgs,

@@ -61,6 +61,9 @@ struct RestoreSettings {
 #[derive(Subcommand)]
 enum RestoreAct {
     /// Say that the keys were checked after a restore; the warnings end.
+    #[command(
+        after_long_help = "Example:\n  wayleave restore confirm --config /etc/wayleave.toml --env live"
+    )]
     Confirm(EnvironmentArgs),
 }
 

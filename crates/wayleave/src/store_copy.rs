@@ -19,6 +19,9 @@ const TO: &str = "WAYLEAVE_COPY_TO";
 pub(crate) enum StoreAct {
     /// Copy the data of an environment into an empty database, in either direction between SQLite
     /// and PostgreSQL. End every server first.
+    #[command(
+        after_long_help = "Example:\n  wayleave store copy --env live --from live.db --to postgres://wayleave@db/live"
+    )]
     Copy(CopyArgs),
 }
 

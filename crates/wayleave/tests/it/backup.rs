@@ -140,16 +140,21 @@ fn tokens_of_before_a_restore_are_refused_and_keys_still_work_on_postgres() {
     }
 }
 
-/// The audit trail of live, a row a line.
+/// Exports the audit trail of live as an operator does.
 fn export_audit(node: &TestNode, to: &Path) {
-    let trail = node
-        .operate("GET", "/live/v1/audit?limit=100", None)
-        .expect(200)
-        .json();
-    let rows = trail["data"].as_array().expect("rows").iter();
-    let lines: Vec<String> = rows.map(Json::to_string).collect();
+    let output = crate::harness::binary()
+        .args(["audit", "export", "--env", "live", "--output", text(to)])
+        .args([
+            "--admin",
+            &format!("http://127.0.0.1:{}", node.admin.port()),
+        ])
+        .env("WAYLEAVE_ADMIN_TOKEN", crate::harness::OPERATOR)
+        .output()
+        .expect("exported");
+    assert!(output.status.success(), "{output:?}");
     let failed = json!({ "act": "credential.revoke", "object": "crd_01m80nztw47y4rc66r6wecqp4n", "stage": "failed" });
-    std::fs::write(to, lines.join("\n") + "\n" + &failed.to_string()).expect("written");
+    let rows = std::fs::read_to_string(to).expect("the export");
+    std::fs::write(to, format!("{rows}{failed}\n")).expect("written");
 }
 
 fn check_revocations_after_a_restore(kind: DatabaseKind) {
