@@ -171,6 +171,9 @@ struct DemoArgs {
     /// Where the operator calls [default: 127.0.0.1:8082, or a free port]; port 0: any.
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+    /// Where monitoring asks for /livez, /readyz and /metrics [default: nowhere].
+    #[arg(long, value_name = "ADDR")]
+    monitor: Option<SocketAddr>,
     /// Protect this API instead of the sample API.
     #[arg(long, value_name = "URL")]
     upstream: Option<Upstream>,
@@ -366,6 +369,7 @@ fn run_demo(args: DemoArgs) -> Outcome {
         live: args.live,
         test: args.test,
         admin: args.admin,
+        monitor: args.monitor,
         upstream: args.upstream,
         live_database: args.live_database.as_deref().map(Database::parse),
         test_database: args.test_database.as_deref().map(Database::parse),

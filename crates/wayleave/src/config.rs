@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use wayleave_core::{Admission, Audience, Environment, Scheme, Scope};
@@ -12,6 +13,10 @@ use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
 use crate::tls::TlsFiles;
 
+/// How long requests in flight may take after the end was asked for, unless set.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What the file says. Unknown keys are errors.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,9 +25,12 @@ pub struct Config {
     data: PathBuf,
     /// How many threads serve requests; all cores unless set.
     threads: Option<usize>,
+    /// How long requests in flight may take after the end was asked for.
+    drain_timeout_s: Option<u64>,
     live: EnvironmentConfig,
     test: EnvironmentConfig,
     admin: AdminConfig,
+    monitor: Option<MonitorConfig>,
     #[serde(default)]
     proxies: ProxiesConfig,
     #[serde(default)]
@@ -57,6 +65,15 @@ struct AdminConfig {
     address: SocketAddr,
     operators_file: PathBuf,
     tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MonitorConfig {
+    address: SocketAddr,
+    /// Whether the address may be off loopback.
+    #[serde(default)]
+    allow_remote: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -212,6 +229,7 @@ impl Config {
                 or_free_port: false,
                 tls: self.tls(self.admin.tls.as_ref()),
             },
+            monitor: self.monitor()?,
             trusted_proxies: TrustedProxies::parse(&self.proxies.trusted)
                 .map_err(|error| wrong("proxies.trusted", error))?,
             algorithm: self.algorithm()?,
@@ -220,12 +238,34 @@ impl Config {
                 limit => Some(limit),
             },
             threads: self.threads.unwrap_or_else(available_threads).max(1),
+            drain_timeout: self.drain_timeout()?,
         };
         check_environments(&settings)?;
         for environment in &settings.environments {
             check_clashes(environment)?;
         }
         Ok(settings)
+    }
+
+    fn monitor(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let Some(monitor) = &self.monitor else {
+            return Ok(None);
+        };
+        if !monitor.address.ip().is_loopback() && !monitor.allow_remote {
+            return Err(wrong(
+                "monitor.address",
+                "is off loopback, and whoever reaches it reads the metrics: take an address such as 127.0.0.1:9090, or set monitor.allow_remote = true where only your own machines reach it",
+            ));
+        }
+        Ok(Some(monitor.address))
+    }
+
+    fn drain_timeout(&self) -> Result<Duration, ConfigError> {
+        match self.drain_timeout_s.map(Duration::from_secs) {
+            None => Ok(DEFAULT_DRAIN_TIMEOUT),
+            Some(timeout) if timeout <= LONGEST_DRAIN_TIMEOUT => Ok(timeout),
+            Some(_) => Err(wrong("drain_timeout_s", "is 30 seconds at most")),
+        }
     }
 
     fn algorithm(&self) -> Result<Algorithm, ConfigError> {

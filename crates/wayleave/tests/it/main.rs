@@ -28,6 +28,7 @@ mod master_key;
 mod oauth_token;
 mod real_clients;
 mod routes;
+mod serving;
 mod storage;
 mod token;
 mod transport;
