@@ -109,7 +109,7 @@ enum Act {
 
 #[derive(Subcommand)]
 enum ConfigAct {
-    /// Check a file: unknown keys, wrong values, addresses that clash.
+    /// Check a file: unknown keys, wrong or unsafe values, addresses that clash, the files it names.
     Check {
         /// The file.
         file: PathBuf,
@@ -281,7 +281,7 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Demo(args) => run_demo(args),
         Act::Serve { config } => serve::serve(&config).map(|()| ExitCode::SUCCESS),
         Act::Config(ConfigAct::Check { file }) => {
-            Config::read(&file)?.settings()?;
+            Config::read(&file)?.check()?;
             say(&format!("{}: fine\n", file.display()));
             Ok(ExitCode::SUCCESS)
         }

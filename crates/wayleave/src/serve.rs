@@ -8,7 +8,6 @@ use wayleave_engine::{Operators, StoreRuntime};
 
 use crate::config::Config;
 use crate::node::{Node, NodeSettings, Running};
-use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
 use crate::supervisor::{Signals, Wish, notify};
 
@@ -43,10 +42,7 @@ pub(crate) fn serve(path: &Path) -> Result<(), Failure> {
 
 /// The settings and the operators, both checked.
 fn read(path: &Path) -> Result<(NodeSettings, Operators), Failure> {
-    let config = Config::read(path)?;
-    let settings = config.settings()?;
-    let operators = OperatorsFile::at(config.operators_file()).operators()?;
-    Ok((settings, operators))
+    Ok(Config::read(path)?.check()?)
 }
 
 /// Takes over what changed in the file; a wrong file changes nothing.

@@ -1,5 +1,6 @@
 //! What the process and whoever started it tell each other: signals in, states out.
 
+#[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -79,8 +80,9 @@ pub(crate) fn notify(state: &str) {
 
 fn notify_at(path: &[u8], state: &str) -> std::io::Result<()> {
     let address = match path.strip_prefix(b"@") {
+        #[cfg(target_os = "linux")]
         Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
+        _ => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
     };
     let socket = UnixDatagram::unbound()?;
     socket.send_to_addr(state.as_bytes(), &address).map(drop)
@@ -90,6 +92,7 @@ fn notify_at(path: &[u8], state: &str) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_state_arrives_at_an_abstract_socket() {
         let name = format!("wayleave-test-{}", std::process::id());

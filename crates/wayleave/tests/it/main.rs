@@ -32,4 +32,5 @@ mod serving;
 mod storage;
 mod token;
 mod transport;
+mod unsafe_settings;
 mod well_known;

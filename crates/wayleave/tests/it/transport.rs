@@ -72,7 +72,8 @@ pub(crate) fn certificate(folder: &TestFolder) -> TlsFiles {
         key: folder.path().join("key.pem"),
     };
     std::fs::write(&files.certificate, made.cert.pem()).expect("written");
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).expect("written");
+    let key = made.signing_key.serialize_pem();
+    wayleave::key_file::write_private(&files.key, &key).expect("written");
     files
 }
 
