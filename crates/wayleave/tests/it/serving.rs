@@ -11,11 +11,11 @@ use std::time::Duration;
 use serde_json::json;
 use wayleave::operators_file::OperatorsFile;
 use wayleave::ports::{SystemClock, SystemRandomness};
-use wayleave_core::OperatorScope;
+use wayleave_core::{Audience, Environment, OperatorScope};
 use wayleave_engine::Clock as _;
-use wayleave_testkit::{Address, TestFolder};
+use wayleave_testkit::{Address, DatabaseKind, TestFolder};
 
-use crate::harness::{binary, free_port};
+use crate::harness::{TestNode, binary, free_port};
 use crate::transport::{certificate, get_over_tls};
 
 /// A node that was started from a file, as a supervisor starts it.
@@ -205,6 +205,25 @@ fn the_monitor_address_tells_life_readiness_and_what_was_counted() {
         let name = name.split(' ').next().expect("a name");
         assert!(documented.contains(name), "{name} is not documented");
     }
+}
+
+#[test]
+fn without_its_database_an_environment_is_not_ready_and_still_checks_tokens() {
+    if !DatabaseKind::Postgres.is_available() {
+        return;
+    }
+    let node = TestNode::start(DatabaseKind::Postgres);
+    let keys = node.keys(Environment::Live, Audience::Routes);
+    let token = node.token(Environment::Live, &keys);
+    node.monitor.get("/readyz").send().expect(200);
+    node.databases.take_away(Environment::Live);
+    let answer = node.monitor.get("/readyz").send().expect(503).text();
+    assert!(
+        answer.contains("live") && !answer.contains("test"),
+        "{answer}"
+    );
+    node.monitor.get("/livez").send().expect(200);
+    node.live.get("/hello").bearer(&token).send().expect(200);
 }
 
 /// Every sample follows the type of its metric, and has a value.
