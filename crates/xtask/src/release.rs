@@ -34,7 +34,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let binary = build(&root)?;
     check_alone(&binary)?;
     let dist = target_folder(&root).join("dist");
-    let archive = pack(&root, &binary, &dist)?;
+    let folder = collect(&root, &binary, &dist)?;
+    describe(&binary, &folder)?;
+    let archive = pack(&root, &dist)?;
     write_sums(&dist, &archive)?;
     println!("{}", dist.join(&archive).display());
     Ok(())
@@ -99,10 +101,14 @@ fn run_in_empty_root(binary: &Path) -> Result<String, String> {
     ran
 }
 
-/// Makes the archive and returns its name. Owner, order and times do not depend on the machine.
-fn pack(root: &Path, binary: &Path, dist: &Path) -> Result<String, String> {
-    let name = format!("wayleave-{VERSION}-x86_64-linux");
-    let folder = dist.join(&name);
+/// The name of the archive's one folder.
+fn name() -> String {
+    format!("wayleave-{VERSION}-x86_64-linux")
+}
+
+/// Puts the binary and what belongs to it into a folder.
+fn collect(root: &Path, binary: &Path, dist: &Path) -> Result<PathBuf, String> {
+    let folder = dist.join(name());
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let files = FILES.iter().map(|file| root.join(file));
@@ -110,6 +116,26 @@ fn pack(root: &Path, binary: &Path, dist: &Path) -> Result<String, String> {
         let place = folder.join(file.file_name().unwrap_or_default());
         fs::copy(&file, place).map_err(|error| format!("{}: {error}", file.display()))?;
     }
+    Ok(folder)
+}
+
+/// Lets the binary write its pages for man and its completions.
+fn describe(binary: &Path, folder: &Path) -> Result<(), String> {
+    output(command(binary).arg("man").arg(folder.join("man")))?;
+    let completions = folder.join("completions");
+    fs::create_dir_all(&completions).map_err(|error| error.to_string())?;
+    for shell in ["bash", "zsh", "fish"] {
+        let text = output(command(binary).args(["completions", shell]))?;
+        let file = completions.join(format!("wayleave.{shell}"));
+        fs::write(file, text + "\n").map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Makes the archive of the folder and returns its name. Owner, order and times do not depend on
+/// the machine.
+fn pack(root: &Path, dist: &Path) -> Result<String, String> {
+    let name = name();
     let archive = format!("{name}.tar.gz");
     let time = output(
         command("git")
@@ -124,7 +150,7 @@ fn pack(root: &Path, binary: &Path, dist: &Path) -> Result<String, String> {
             .args(["--use-compress-program=gzip -9n", "-cf", &archive, &name])
             .current_dir(dist),
     )?;
-    fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
+    fs::remove_dir_all(dist.join(&name)).map_err(|error| error.to_string())?;
     Ok(archive)
 }
 
@@ -147,8 +173,8 @@ mod tests {
     #[test]
     fn the_archive_has_one_folder_and_the_sum_fits() {
         let dist = env::temp_dir().join(format!("wayleave-dist-{}", std::process::id()));
-        let packed = pack(&repository_root(), Path::new("/bin/sh"), &dist);
-        let archive = packed.unwrap();
+        collect(&repository_root(), Path::new("/bin/sh"), &dist).unwrap();
+        let archive = pack(&repository_root(), &dist).unwrap();
         write_sums(&dist, &archive).unwrap();
         let listed = output(command("tar").args(["-tf", &archive]).current_dir(&dist)).unwrap();
         let checked = output(
