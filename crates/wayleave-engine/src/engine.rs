@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -73,13 +73,45 @@ pub struct Engine {
     pub(crate) rehash: Rehash,
     /// Tokens issued before this second are dead: the database was restored then.
     pub(crate) restored_s: i64,
+    pub(crate) issued: AtomicU64,
     feed: Mutex<FeedPlace>,
+    standing: SharedStanding,
 }
 
 /// How far the change feed has been read.
 struct FeedPlace {
     number: i64,
     read_at: Timestamp,
+}
+
+/// How far an engine has followed the change feed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FeedStanding {
+    /// The number of the last change that was taken over.
+    pub number: i64,
+    /// When the feed was last read without an error.
+    pub read_at: Timestamp,
+}
+
+/// The standing for whoever asks without waiting for a reading that is under way.
+struct SharedStanding {
+    number: AtomicI64,
+    read_at_micros: AtomicI64,
+}
+
+impl SharedStanding {
+    fn new(now: Timestamp) -> Self {
+        SharedStanding {
+            number: AtomicI64::new(0),
+            read_at_micros: AtomicI64::new(now.micros()),
+        }
+    }
+
+    fn set(&self, place: &FeedPlace) {
+        self.number.store(place.number, Ordering::Relaxed);
+        self.read_at_micros
+            .store(place.read_at.micros(), Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -109,6 +141,8 @@ impl Engine {
             restored_s,
             failures: Failures::new(settings.wrong_secrets_per_minute),
             settings,
+            issued: AtomicU64::new(0),
+            standing: SharedStanding::new(clock.now()),
             feed: Mutex::new(FeedPlace {
                 number: 0,
                 read_at: clock.now(),
@@ -168,6 +202,24 @@ impl Engine {
         self.directory.len()
     }
 
+    /// How many tokens were issued since the start.
+    pub fn tokens_issued(&self) -> u64 {
+        self.issued.load(Ordering::Relaxed)
+    }
+
+    /// How far the change feed has been followed.
+    pub fn feed_standing(&self) -> FeedStanding {
+        FeedStanding {
+            number: self.standing.number.load(Ordering::Relaxed),
+            read_at: Timestamp::from_micros(self.standing.read_at_micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Changes how many wrong secrets a minute may be presented; `None`: they are not counted.
+    pub fn limit_wrong_secrets(&self, limit: Option<u32>) {
+        self.failures.set_limit(limit);
+    }
+
     /// Where the feed stands is read first: what changes while the credentials are being read
     /// comes once more with the feed.
     async fn load(&self) -> Result<(), Refusal> {
@@ -177,7 +229,10 @@ impl Engine {
                 Box::pin(async move { Ok((reader.last_change().await?, reader.partners().await?)) })
             })
             .await?;
-        self.feed.lock().await.number = number;
+        let mut place = self.feed.lock().await;
+        place.number = number;
+        self.standing.set(&place);
+        drop(place);
         partners
             .iter()
             .for_each(|partner| self.directory.put_partner(partner));
@@ -214,12 +269,14 @@ impl Engine {
                 .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE)))
                 .await?;
             place.read_at = self.now();
+            self.standing.set(&place);
             if changes.is_empty() {
                 return Ok(());
             }
             let last = changes.last().map_or(after, |change| change.number);
             self.apply(&changes).await?;
             place.number = last;
+            self.standing.set(&place);
         }
     }
 

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use wayleave_core::Timestamp;
@@ -25,8 +26,8 @@ struct Count {
 
 /// The counters of one environment.
 pub(crate) struct Failures {
-    /// Wrong secrets a minute; none: not counted at all.
-    limit: Option<u32>,
+    /// Wrong secrets a minute; 0: not counted at all.
+    limit: AtomicU32,
     keys: Mutex<HashMap<LookupId, Count>>,
     sources: Mutex<HashMap<IpAddr, Count>>,
 }
@@ -34,15 +35,23 @@ pub(crate) struct Failures {
 impl Failures {
     pub(crate) fn new(limit: Option<u32>) -> Self {
         Failures {
-            limit,
+            limit: AtomicU32::new(limit.unwrap_or(0)),
             keys: Mutex::default(),
             sources: Mutex::default(),
         }
     }
 
+    pub(crate) fn set_limit(&self, limit: Option<u32>) {
+        self.limit.store(limit.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn limit(&self) -> Option<u32> {
+        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
+    }
+
     /// Seconds to wait when this source may not try this key now.
     pub(crate) fn must_wait_s(&self, key: LookupId, source: IpAddr, now: Timestamp) -> Option<u64> {
-        let limit = self.limit?;
+        let limit = self.limit()?;
         let of_source = live(&self.sources, &source, now)?;
         if of_source.wrong >= limit {
             return Some(remaining_s(of_source, now));
@@ -52,7 +61,7 @@ impl Failures {
     }
 
     pub(crate) fn count(&self, key: LookupId, source: IpAddr, now: Timestamp) {
-        if self.limit.is_some() {
+        if self.limit().is_some() {
             add(&self.keys, key, now);
             add(&self.sources, source, now);
         }

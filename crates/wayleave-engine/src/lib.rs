@@ -32,7 +32,7 @@ pub use caller::{Admitted, Caller};
 pub use credential::{
     Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, Roll,
 };
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, FeedStanding};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
 pub use operator::{ActingOperator, Operator, OperatorTokenHash, Operators};

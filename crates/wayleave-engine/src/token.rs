@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -100,7 +101,9 @@ impl Engine {
             Some(wanted) if known.scopes.contains_all(wanted) => wanted.clone(),
             Some(_) => return Err(TokenRefusal::Scope),
         };
-        self.sign_token(audience, public_id, scopes, now.unix_s())
+        let issued = self.sign_token(audience, public_id, scopes, now.unix_s())?;
+        self.issued.fetch_add(1, Ordering::Relaxed);
+        Ok(issued)
     }
 
     /// The first reading whose secret is right.

@@ -64,6 +64,16 @@ impl TestDatabases {
     }
 }
 
+impl TestDatabases {
+    /// Takes PostgreSQL databases away while somebody uses them, as an outage does.
+    pub fn take_away(&self, environment: Environment) {
+        let prefix = format!("wayleave_{environment}_");
+        for name in self.made.iter().filter(|name| name.starts_with(&prefix)) {
+            psql(&format!("DROP DATABASE {name} WITH (FORCE)")).expect("it is gone");
+        }
+    }
+}
+
 impl Drop for TestDatabases {
     fn drop(&mut self) {
         for name in &self.made {

@@ -21,7 +21,7 @@ mod transport;
 
 pub use admin::Admin;
 pub use answer::Answer;
-pub use caught::{Panicked, caught};
+pub use caught::{Panicked, caught, panics_caught};
 pub use dialect::Dialect;
 pub use fault::Fault;
 pub use request::RequestBody;

@@ -54,8 +54,8 @@ pub struct SurfaceSettings {
 
 /// What has become of a request.
 pub enum Handled {
-    /// It is answered.
-    Answer(Answer),
+    /// It is answered, at an address of this dialect.
+    Answer(Answer, Dialect),
     /// An API behind is to answer it.
     Forward(Box<Forward>),
 }
@@ -155,7 +155,7 @@ impl Surfaces {
         let (parts, body) = request.into_parts();
         let served = caught(self.serve(&parts, body, connection)).await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
-            Ok(Served::Answer(answer)) => Handled::Answer(answer),
+            Ok(Served::Answer(answer)) => Handled::Answer(answer, self.dialect(&parts)),
             Ok(Served::Passes(pass)) => {
                 let proxies = &self.settings.trusted_proxies;
                 let source = proxies.source(connection, &parts.headers);
@@ -164,7 +164,8 @@ impl Surfaces {
             }
             Err(fault) => {
                 let accept = accept(&parts);
-                Handled::Answer(self.dialect(&parts).render(&fault, accept, request_id))
+                let dialect = self.dialect(&parts);
+                Handled::Answer(dialect.render(&fault, accept, request_id), dialect)
             }
         }
     }

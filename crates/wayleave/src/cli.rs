@@ -116,7 +116,7 @@ enum Act {
 
 #[derive(Subcommand)]
 enum ConfigAct {
-    /// Check a file: unknown keys, wrong values, addresses that clash.
+    /// Check a file: unknown keys, wrong or unsafe values, addresses that clash, the files it names.
     Check {
         /// The file.
         file: PathBuf,
@@ -178,6 +178,9 @@ struct DemoArgs {
     /// Where the operator calls [default: 127.0.0.1:8082, or a free port]; port 0: any.
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+    /// Where monitoring asks for /livez, /readyz and /metrics [default: nowhere].
+    #[arg(long, value_name = "ADDR")]
+    monitor: Option<SocketAddr>,
     /// Protect this API instead of the sample API.
     #[arg(long, value_name = "URL")]
     upstream: Option<Upstream>,
@@ -285,7 +288,7 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Demo(args) => run_demo(args),
         Act::Serve { config } => serve::serve(&config).map(|()| ExitCode::SUCCESS),
         Act::Config(ConfigAct::Check { file }) => {
-            Config::read(&file)?.settings()?;
+            Config::read(&file)?.check()?;
             say(&format!("{}: fine\n", file.display()));
             Ok(ExitCode::SUCCESS)
         }
@@ -373,6 +376,7 @@ fn run_demo(args: DemoArgs) -> Outcome {
         live: args.live,
         test: args.test,
         admin: args.admin,
+        monitor: args.monitor,
         upstream: args.upstream,
         live_database: args.live_database.as_deref().map(Database::parse),
         test_database: args.test_database.as_deref().map(Database::parse),

@@ -1,16 +1,23 @@
 //! The configuration file of `wayleave serve`; `deploy/wayleave.toml` is its annotated example.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use wayleave_core::{Admission, Audience, Environment, Scheme, Scope};
-use wayleave_engine::{Algorithm, Database};
+use wayleave_engine::{Algorithm, Database, Operators};
 use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
 
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
+use crate::operators_file::OperatorsFile;
 use crate::tls::TlsFiles;
+use crate::{safety, spelling};
+
+/// How long requests in flight may take after the end was asked for, unless set.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the file says. Unknown keys are errors.
 #[derive(Debug, Deserialize)]
@@ -20,9 +27,12 @@ pub struct Config {
     data: PathBuf,
     /// How many threads serve requests; all cores unless set.
     threads: Option<usize>,
+    /// How long requests in flight may take after the end was asked for.
+    drain_timeout_s: Option<u64>,
     live: EnvironmentConfig,
     test: EnvironmentConfig,
     admin: AdminConfig,
+    monitor: Option<MonitorConfig>,
     #[serde(default)]
     proxies: ProxiesConfig,
     #[serde(default)]
@@ -47,6 +57,8 @@ struct EnvironmentConfig {
     database: Option<String>,
     /// A file that holds the PostgreSQL URL.
     database_url_file: Option<PathBuf>,
+    /// The environment variable that holds it.
+    database_url_env: Option<String>,
     master_key_file: Option<PathBuf>,
     tls: Option<TlsFiles>,
 }
@@ -57,6 +69,15 @@ struct AdminConfig {
     address: SocketAddr,
     operators_file: PathBuf,
     tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MonitorConfig {
+    address: SocketAddr,
+    /// Whether the address may be off loopback.
+    #[serde(default)]
+    allow_remote: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,11 +183,29 @@ pub struct ConfigError {
     pub why: String,
 }
 
-fn wrong(place: impl Into<String>, why: impl ToString) -> ConfigError {
+pub(crate) fn wrong(place: impl Into<String>, why: impl ToString) -> ConfigError {
     ConfigError {
         place: place.into(),
         why: why.to_string(),
     }
+}
+
+/// What is wrong with a text that cannot be read. The line itself is not repeated: a secret may be
+/// in it.
+fn unreadable(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let number = before.map_or(1, |before| before.matches('\n').count() + 1);
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let key = line.split_once('=').map_or(line, |(key, _)| key).trim();
+    let mut why = error.message().trim().to_owned();
+    let mut quoted = why.split('`').skip(1).step_by(2);
+    if why.starts_with("unknown field")
+        && let Some(unknown) = quoted.next()
+        && let Some(meant) = spelling::nearest(unknown, quoted)
+    {
+        why = format!("did you mean `{meant}`? {why}");
+    }
+    wrong(format!("line {number} ({key})"), why)
 }
 
 impl Config {
@@ -179,7 +218,17 @@ impl Config {
 
     /// Reads the text of a file.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| wrong("the text", error))
+        toml::from_str(text).map_err(|error| unreadable(text, &error))
+    }
+
+    /// Checks everything that can be checked without starting: the settings, and the files that
+    /// they name. Returns the settings and the operators.
+    pub fn check(&self) -> Result<(NodeSettings, Operators), ConfigError> {
+        let settings = self.settings()?;
+        safety::check_files(&settings)?;
+        let operators = OperatorsFile::at(self.operators_file()).operators();
+        let operators = operators.map_err(|error| wrong("admin.operators_file", error))?;
+        Ok((settings, operators))
     }
 
     /// The file of the operators.
@@ -212,6 +261,7 @@ impl Config {
                 or_free_port: false,
                 tls: self.tls(self.admin.tls.as_ref()),
             },
+            monitor: self.monitor()?,
             trusted_proxies: TrustedProxies::parse(&self.proxies.trusted)
                 .map_err(|error| wrong("proxies.trusted", error))?,
             algorithm: self.algorithm()?,
@@ -220,12 +270,45 @@ impl Config {
                 limit => Some(limit),
             },
             threads: self.threads.unwrap_or_else(available_threads).max(1),
+            drain_timeout: self.drain_timeout()?,
         };
         check_environments(&settings)?;
         for environment in &settings.environments {
             check_clashes(environment)?;
         }
+        safety::check_settings(&settings)?;
         Ok(settings)
+    }
+
+    fn monitor(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let Some(monitor) = &self.monitor else {
+            return Ok(None);
+        };
+        let ip = monitor.address.ip();
+        if ip.is_loopback() {
+            return Ok(Some(monitor.address));
+        }
+        if is_public(ip) {
+            return Err(wrong(
+                "monitor.address",
+                "is a public address, where everybody reads the metrics: take 127.0.0.1, or an address of your own network",
+            ));
+        }
+        if !monitor.allow_remote {
+            return Err(wrong(
+                "monitor.address",
+                "is off loopback, and whoever reaches it reads the metrics: take an address such as 127.0.0.1:9090, or set monitor.allow_remote = true where only your own machines reach it",
+            ));
+        }
+        Ok(Some(monitor.address))
+    }
+
+    fn drain_timeout(&self) -> Result<Duration, ConfigError> {
+        match self.drain_timeout_s.map(Duration::from_secs) {
+            None => Ok(DEFAULT_DRAIN_TIMEOUT),
+            Some(timeout) if timeout <= LONGEST_DRAIN_TIMEOUT => Ok(timeout),
+            Some(_) => Err(wrong("drain_timeout_s", "is 30 seconds at most")),
+        }
     }
 
     fn algorithm(&self) -> Result<Algorithm, ConfigError> {
@@ -272,6 +355,24 @@ impl Config {
         config: &EnvironmentConfig,
     ) -> Result<Database, ConfigError> {
         let place = format!("{environment}.database");
+        let given = [
+            config.database.is_some(),
+            config.database_url_file.is_some(),
+            config.database_url_env.is_some(),
+        ];
+        if given.into_iter().filter(|given| *given).count() > 1 {
+            return Err(wrong(
+                place,
+                "is given twice: keep one of database, database_url_file and database_url_env",
+            ));
+        }
+        if let Some(name) = &config.database_url_env {
+            let url = std::env::var(name).map_err(|_| {
+                let why = format!("names the variable {name}, which is not set");
+                wrong(format!("{environment}.database_url_env"), why)
+            })?;
+            return Ok(Database::parse(url.trim()));
+        }
         if let Some(file) = &config.database_url_file {
             let path = self.in_data(file);
             let text = crate::key_file::read_private(&path)
@@ -290,7 +391,7 @@ impl Config {
             Some(Database::Postgres(url)) if has_password(&url) => Err(wrong(
                 place,
                 format!(
-                    "a password does not belong in this file: put the URL into {environment}.database_url_file or {variable}"
+                    "a password does not belong in this file: put the URL into a file and name it in {environment}.database_url_file, or into a variable and name it in {environment}.database_url_env"
                 ),
             )),
             Some(postgres) => Ok(postgres),
@@ -338,6 +439,27 @@ impl Config {
             routes.push(route(&place, config, upstream)?);
         }
         Ok(routes)
+    }
+}
+
+/// Whether the whole Internet may know an address. All addresses of the machine (0.0.0.0) count as
+/// not: in a container there is no other.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || is_shared)
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local())
+        }
     }
 }
 

@@ -24,12 +24,12 @@ use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies
 
 use crate::calls;
 use crate::cli::say;
-use crate::config::{available_threads, default_master_key};
+use crate::config::{DEFAULT_DRAIN_TIMEOUT, available_threads, default_master_key};
 use crate::key_file;
 use crate::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
 use crate::ports::{SystemClock, SystemRandomness};
-use crate::serve::wait_for_end;
 use crate::server::{Bound, Listener, Service};
+use crate::supervisor::Signals;
 
 /// The path of the sample API that the demonstration protects; of a person's own API it is all.
 const SAMPLE_PATH: &str = "/hello";
@@ -48,6 +48,8 @@ pub struct DemoSettings {
     pub test: Option<SocketAddr>,
     /// Where the operator calls; `None`: 127.0.0.1:8082 or a free port.
     pub admin: Option<SocketAddr>,
+    /// Where monitoring asks; `None`: nowhere.
+    pub monitor: Option<SocketAddr>,
     /// The API behind; `None`: the sample API.
     pub upstream: Option<Upstream>,
     /// The database of live; `None`: SQLite in the data folder.
@@ -165,10 +167,11 @@ impl DemoFile {
 
 /// Runs the demonstration until the process is told to end.
 pub fn run(settings: &DemoSettings) -> Result<(), Box<dyn std::error::Error>> {
+    let mut signals = Signals::listen()?;
     let store_runtime = StoreRuntime::start()?;
     let (running, file, behind, _lock) = start(settings, &store_runtime)?;
     say(&calls::first_screen(settings, &file, &behind));
-    wait_for_end()?;
+    signals.wait_for_end();
     say(&format!(
         "\nEnding; the data stays in {}.\n",
         settings.data.display()
@@ -207,6 +210,9 @@ fn start(
         waiting.block_on(hand_out_keys(node.engine(environment)))?;
     }
     let file = describe(&node, settings.protected_path());
+    if let Some(url) = node.monitor_url() {
+        tracing::info!("serving the monitor address {url}");
+    }
     let running = node.start(demo_operator(&file.admin.token), sample)?;
     let text = serde_json::to_string_pretty(&file)? + "\n";
     key_file::write_private(&DemoFile::path(&settings.data), &text)?;
@@ -287,11 +293,13 @@ fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -
             ),
         ],
         admin: address(settings.admin, 8082),
+        monitor: settings.monitor,
         trusted_proxies: TrustedProxies::default(),
         algorithm: Algorithm::Es256,
         // People try things out, and benchmarks present what they like.
         wrong_secrets_per_minute: None,
         threads,
+        drain_timeout: DEFAULT_DRAIN_TIMEOUT,
     }
 }
 

@@ -74,18 +74,23 @@ pub fn open_vault(
 
 /// Reads a file that only its owner may read.
 pub fn read_private(path: &Path) -> Result<String, KeyFileError> {
-    let mode = fs::metadata(path)
-        .map_err(KeyFileError::io(path))?
-        .permissions()
-        .mode()
-        & 0o777;
-    if mode & 0o077 != 0 {
+    let metadata = fs::metadata(path).map_err(KeyFileError::io(path))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if is_exposed(mode, metadata.gid()) {
         return Err(KeyFileError::Exposed {
             path: path.display().to_string(),
             mode,
         });
     }
     fs::read_to_string(path).map_err(KeyFileError::io(path))
+}
+
+/// Whether others than the owner may use a file. The group of root may read it: systemd gives
+/// credentials to a service so, and root reads everything anyway.
+fn is_exposed(mode: u32, group: u32) -> bool {
+    const ROOT: u32 = 0;
+    let allowed = if group == ROOT { 0o740 } else { 0o700 };
+    mode & !allowed != 0
 }
 
 /// Writes a file that only its owner may read (0600): whole or not at all, even when the power
@@ -176,4 +181,19 @@ pub fn create_private_folder(path: &Path) -> Result<(), KeyFileError> {
         .mode(0o700)
         .create(path)
         .map_err(KeyFileError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_and_the_group_of_root_may_read() {
+        for (mode, group) in [(0o600, 5), (0o400, 5), (0o440, 0), (0o600, 0)] {
+            assert!(!is_exposed(mode, group), "{mode:o} {group}");
+        }
+        for (mode, group) in [(0o640, 5), (0o644, 0), (0o460, 0), (0o604, 5)] {
+            assert!(is_exposed(mode, group), "{mode:o} {group}");
+        }
+    }
 }

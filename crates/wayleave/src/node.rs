@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use wayleave_core::Environment;
@@ -13,7 +14,11 @@ use wayleave_engine::{
 use wayleave_web::{Admin, Mount, SurfaceSettings, Surfaces, TrustedProxies};
 
 use crate::key_file::{self, KeyFileError};
-use crate::server::{Bound, Listener, Server, Service, callable};
+use crate::metrics::Counters;
+use crate::monitor::Monitor;
+use crate::server::{
+    Bound, Choices, CurrentTls, Listener, Server, ServerSettings, Service, callable,
+};
 use crate::tls::{self, TlsError, TlsFiles};
 
 /// An address to serve.
@@ -53,6 +58,8 @@ pub struct NodeSettings {
     pub environments: [EnvironmentSettings; 2],
     /// The operator's address.
     pub admin: AddressSettings,
+    /// Where monitoring asks; `None`: nowhere.
+    pub monitor: Option<SocketAddr>,
     /// The proxies whose word about clients counts.
     pub trusted_proxies: TrustedProxies,
     /// The algorithm of new signing keys.
@@ -61,6 +68,8 @@ pub struct NodeSettings {
     pub wrong_secrets_per_minute: Option<u32>,
     /// How many threads serve requests.
     pub threads: usize,
+    /// How long requests in flight may take after the end was asked for.
+    pub drain_timeout: Duration,
 }
 
 /// Why a node does not start. Each says what to do.
@@ -118,6 +127,7 @@ pub struct Node {
     engines: Vec<Arc<Engine>>,
     bound: Vec<BoundAddress>,
     admin: Bound,
+    monitor: Option<Bound>,
     run: u32,
 }
 
@@ -132,6 +142,10 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let bound = bind_environments(&settings)?;
         let admin = bind(&settings.admin, settings.threads)?;
+        let monitor = settings
+            .monitor
+            .map(|address| bind_address(address, false, settings.threads))
+            .transpose()?;
         let waiting = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -155,6 +169,7 @@ impl Node {
             engines,
             bound,
             admin,
+            monitor,
             run: u32::from_be_bytes(run),
         })
     }
@@ -187,61 +202,96 @@ impl Node {
         url(self.admin.address, self.settings.admin.tls.is_some())
     }
 
-    /// Serves the environments, the operator's address and what else is given.
+    /// Where monitoring asks.
+    pub fn monitor_url(&self) -> Option<String> {
+        let bound = self.monitor.as_ref()?;
+        Some(url(bound.address, false))
+    }
+
+    /// Serves the environments, the operators' address and what else is given.
     pub fn start(self, operators: Operators, more: Vec<Listener>) -> Result<Running, NodeError> {
         let Node {
             settings,
             engines,
             bound,
             admin,
+            monitor,
             run,
         } = self;
-        let surfaces: Vec<(Environment, Mount, Arc<Surfaces>)> = settings
-            .environments
-            .iter()
-            .zip(&engines)
-            .map(|(environment, engine)| {
-                let shown = SurfaceSettings {
-                    prefix: environment.mount.prefix.clone(),
-                    trusted_proxies: settings.trusted_proxies.clone(),
-                    ..environment.surfaces.clone()
-                };
-                let surfaces = Arc::new(Surfaces::new(engine.clone(), shown));
-                (environment.environment, environment.mount.clone(), surfaces)
-            })
-            .collect();
-        let desks: Vec<Arc<Surfaces>> = surfaces
-            .iter()
-            .map(|(_, _, surfaces)| surfaces.clone())
-            .collect();
+        let counters = Counters::new(settings.threads);
+        let watching = Arc::new(Monitor::new(engines.clone(), counters.clone()));
+        let shown = show(&settings, &engines);
+        let mut served = Vec::new();
         let mut listeners = more;
-        for BoundAddress { bound, tls, served } in bound {
-            let choices = surfaces
-                .iter()
-                .filter(|(environment, ..)| served.contains(environment));
-            let choices = choices.map(|(_, mount, surfaces)| (mount.clone(), surfaces.clone()));
+        for BoundAddress {
+            bound,
+            tls,
+            served: environments,
+        } in bound
+        {
+            let choices = choices(&settings, &shown, &environments);
+            let choices = Arc::new(ArcSwap::from_pointee(choices));
+            let tls = load_tls(tls.as_ref())?;
             listeners.push(Listener {
                 bound,
-                tls: load_tls(tls.as_ref())?,
-                service: Service::Environments(Arc::new(choices.collect())),
+                tls: tls.clone(),
+                service: Service::Environments(choices.clone()),
+            });
+            served.push(Served {
+                environments,
+                choices,
+                tls,
             });
         }
         let operators = Arc::new(ArcSwap::from_pointee(operators));
-        let desk = Admin::new(&desks, operators, settings.trusted_proxies.clone());
+        let desk = Admin::new(&shown, operators.clone(), settings.trusted_proxies.clone());
+        let desk = Arc::new(ArcSwap::from_pointee(desk));
+        let admin_tls = load_tls(settings.admin.tls.as_ref())?;
         listeners.push(Listener {
             bound: admin,
-            tls: load_tls(settings.admin.tls.as_ref())?,
-            service: Service::Admin(Arc::new(desk)),
+            tls: admin_tls.clone(),
+            service: Service::Admin(desk.clone()),
         });
-        let server = Server::start(listeners, settings.threads, run)?;
-        Ok(Running { server, engines })
+        listeners.extend(monitor.map(|bound| Listener {
+            bound,
+            tls: None,
+            service: Service::Monitor(watching.clone()),
+        }));
+        let how = ServerSettings {
+            run,
+            counters,
+            drain_timeout: settings.drain_timeout,
+        };
+        Ok(Running {
+            server: Server::start(listeners, &how)?,
+            monitor: watching,
+            engines,
+            settings,
+            served,
+            desk,
+            admin_tls,
+            operators,
+        })
     }
+}
+
+/// An address of environments that is served, and what of it can be exchanged.
+pub(crate) struct Served {
+    pub(crate) environments: Vec<Environment>,
+    pub(crate) choices: Arc<ArcSwap<Choices>>,
+    pub(crate) tls: Option<CurrentTls>,
 }
 
 /// A node that serves.
 pub struct Running {
     server: Server,
-    engines: Vec<Arc<Engine>>,
+    monitor: Arc<Monitor>,
+    pub(crate) engines: Vec<Arc<Engine>>,
+    pub(crate) settings: NodeSettings,
+    pub(crate) served: Vec<Served>,
+    pub(crate) desk: Arc<ArcSwap<Admin>>,
+    pub(crate) admin_tls: Option<CurrentTls>,
+    pub(crate) operators: Arc<ArcSwap<Operators>>,
 }
 
 impl Running {
@@ -250,8 +300,10 @@ impl Running {
         &self.engines
     }
 
-    /// Ends it: requests in flight are answered first, ten seconds at most.
+    /// Ends it: from now on it is not ready, and requests in flight are answered first, within the
+    /// time of the settings.
     pub fn stop(self) {
+        self.monitor.announce_end();
         self.server.stop();
         // When secrets were used is the one thing that waits in memory.
         let waiting = tokio::runtime::Builder::new_current_thread()
@@ -269,10 +321,43 @@ impl Running {
     }
 }
 
+/// The surfaces of both environments, as the settings show them.
+pub(crate) fn show(settings: &NodeSettings, engines: &[Arc<Engine>]) -> Vec<Arc<Surfaces>> {
+    let both = settings.environments.iter().zip(engines);
+    let shown = both.map(|(environment, engine)| {
+        let shown = SurfaceSettings {
+            prefix: environment.mount.prefix.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            ..environment.surfaces.clone()
+        };
+        Arc::new(Surfaces::new(engine.clone(), shown))
+    });
+    shown.collect()
+}
+
+/// The environments of an address, and what tells them apart.
+pub(crate) fn choices(
+    settings: &NodeSettings,
+    shown: &[Arc<Surfaces>],
+    served: &[Environment],
+) -> Choices {
+    let both = settings.environments.iter().zip(shown);
+    let wanted = both.filter(|(environment, _)| served.contains(&environment.environment));
+    let choices =
+        wanted.map(|(environment, surfaces)| (environment.mount.clone(), surfaces.clone()));
+    choices.collect()
+}
+
 fn bind(settings: &AddressSettings, threads: usize) -> Result<Bound, NodeError> {
-    let address = settings.address;
-    Bound::new(address, settings.or_free_port, threads)
-        .map_err(|error| NodeError::Bind { address, error })
+    bind_address(settings.address, settings.or_free_port, threads)
+}
+
+fn bind_address(
+    address: SocketAddr,
+    or_free_port: bool,
+    threads: usize,
+) -> Result<Bound, NodeError> {
+    Bound::new(address, or_free_port, threads).map_err(|error| NodeError::Bind { address, error })
 }
 
 /// Binds the addresses of the environments; one that both have is bound once.
@@ -325,8 +410,9 @@ fn url(address: SocketAddr, tls: bool) -> String {
     )
 }
 
-fn load_tls(files: Option<&TlsFiles>) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
-    files.map(tls::load).transpose()
+fn load_tls(files: Option<&TlsFiles>) -> Result<Option<CurrentTls>, TlsError> {
+    let loaded = files.map(tls::load).transpose()?;
+    Ok(loaded.map(|config| Arc::new(ArcSwap::new(config))))
 }
 
 async fn open_engine(

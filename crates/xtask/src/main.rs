@@ -1,5 +1,6 @@
 //! Developers' commands. `cargo xtask test` installs what the tests need and runs everything;
-//! `cargo xtask bench` measures and writes `docs/benchmarks.md`.
+//! `cargo xtask bench` measures and writes `docs/benchmarks.md`; `cargo xtask release` builds what is
+//! handed out.
 //!
 //! Built before anything else runs, so it depends on a few small crates and no async runtime.
 #![allow(
@@ -10,7 +11,9 @@
 mod bench;
 mod clients;
 mod command;
+mod elf;
 mod postgres;
+mod release;
 mod test;
 
 use std::process::ExitCode;
@@ -18,13 +21,15 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [FILTER…]   install what the tests need, then check and test everything;
                                     with filters only the tests whose names contain one of them
-       cargo xtask bench [OPTION…]  measure, and write docs/benchmarks.md and docs/benchmarks.json";
+       cargo xtask bench [OPTION…]  measure, and write docs/benchmarks.md and docs/benchmarks.json
+       cargo xtask release          build the static binary and pack it into target/dist";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((name, rest)) if name == "test" => test::run(rest),
         Some((name, rest)) if name == "bench" => bench::run(rest),
+        Some((name, rest)) if name == "release" => release::run(rest),
         Some((name, _)) if name == "help" || name == "--help" || name == "-h" => {
             println!("{USAGE}");
             Ok(())

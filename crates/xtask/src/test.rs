@@ -117,7 +117,7 @@ fn check_arguments(filters: &[String], in_ci: bool) -> Result<(), String> {
 }
 
 /// `cargo run` names the folder of this package; the checkout may have moved since it was built.
-fn repository_root() -> PathBuf {
+pub(crate) fn repository_root() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     package.ancestors().nth(2).unwrap_or(&package).to_path_buf()

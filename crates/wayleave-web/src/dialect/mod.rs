@@ -30,6 +30,26 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Every dialect, in the order of their numbers (`dialect as usize`).
+    pub const ALL: [Dialect; 5] = [
+        Dialect::OAuth,
+        Dialect::Platform,
+        Dialect::Token,
+        Dialect::Content,
+        Dialect::Problem,
+    ];
+
+    /// The word for it in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dialect::OAuth => "oauth",
+            Dialect::Platform => "platform",
+            Dialect::Token => "token",
+            Dialect::Content => "content",
+            Dialect::Problem => "problem",
+        }
+    }
+
     /// The dialect of an address that nothing serves, by its longest known prefix. `path`: without
     /// stage prefix.
     pub fn of_path(path: &str) -> Self {

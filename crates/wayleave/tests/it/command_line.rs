@@ -209,15 +209,26 @@ fn explain_finds_the_clock_the_signature_and_the_first_difference() {
 #[test]
 fn config_check_knows_good_from_bad() {
     let example = root().join("deploy/wayleave.toml");
-    let good = binary()
-        .args(["config", "check"])
-        .arg(&example)
-        .output()
-        .expect("checked");
-    assert!(good.status.success(), "{}", said(&good));
     let folder = TestFolder::new();
     let file = folder.path().join("wayleave.toml");
     let text = std::fs::read_to_string(&example).expect("the example");
+    let data = folder.path().to_str().expect("a path");
+    let text = text.replace("/var/lib/wayleave", data);
+    std::fs::write(&file, &text).expect("written");
+    let check = || {
+        let mut command = binary();
+        let command = command.args(["config", "check"]).arg(&file);
+        command.output().expect("checked")
+    };
+    let early = check();
+    assert!(!early.status.success() && said(&early).contains("admin.operators_file"));
+    let made = binary()
+        .args(["operator", "create", "ada", "--config"])
+        .arg(&file)
+        .output();
+    assert!(made.expect("made").status.success());
+    let good = check();
+    assert!(good.status.success(), "{}", said(&good));
     for (from, to, why) in [
         ("[limits]", "[limitz]", "limitz"),
         (
@@ -235,11 +246,7 @@ fn config_check_knows_good_from_bad() {
             text.replacen(from, to, 1).replace("# ES256", "# the usual"),
         )
         .expect("written");
-        let bad = binary()
-            .args(["config", "check"])
-            .arg(&file)
-            .output()
-            .expect("checked");
+        let bad = check();
         assert!(
             !bad.status.success() && said(&bad).contains(why),
             "{to}: {}",

@@ -213,6 +213,7 @@ fn an_api_of_ones_own_is_put_behind_it() {
     // The first demonstration's admin address plays the API behind the second.
     let upstream = text(&demo.file, "/admin/url").to_owned();
     let any = "127.0.0.1:0";
+    let monitor = crate::harness::free_port();
     let mut second = binary()
         .args([
             "demo",
@@ -222,6 +223,8 @@ fn an_api_of_ones_own_is_put_behind_it() {
             any,
             "--admin",
             any,
+            "--monitor",
+            &monitor.to_string(),
             "--upstream",
             &upstream,
             "--data",
@@ -236,6 +239,7 @@ fn an_api_of_ones_own_is_put_behind_it() {
         std::fs::read_to_string(&path).ok()
     });
     let file: Value = serde_json::from_str(&file.expect("demo.json")).expect("json");
+    Address::at(monitor).get("/readyz").send().expect(200);
     let own = &file["test"];
     let address = Address::of(text(own, "/url"));
     let token = address

@@ -65,10 +65,11 @@ pub(crate) struct TestNode {
     pub(crate) live: Address,
     pub(crate) test: Address,
     pub(crate) admin: Address,
+    pub(crate) monitor: Address,
     pub(crate) live_url: String,
     pub(crate) test_url: String,
     running: Option<Running>,
-    _databases: TestDatabases,
+    pub(crate) databases: TestDatabases,
     pub(crate) folder: TestFolder,
     settings: NodeSettings,
     store_runtime: StoreRuntime,
@@ -116,10 +117,11 @@ impl TestNode {
             live: Address::of("http://127.0.0.1:1"),
             test: Address::of("http://127.0.0.1:1"),
             admin: Address::of("http://127.0.0.1:1"),
+            monitor: Address::of("http://127.0.0.1:1"),
             live_url: String::new(),
             test_url: String::new(),
             running: None,
-            _databases: databases,
+            databases,
             folder,
             settings,
             store_runtime: StoreRuntime::start().expect("a runtime"),
@@ -162,6 +164,7 @@ impl TestNode {
         self.test = Address::at(node.address(Environment::Test));
         // Raw calls are plain; a test of TLS takes only the port from here.
         self.admin = Address::of(&node.admin_url().replacen("https://", "http://", 1));
+        self.monitor = Address::of(&node.monitor_url().unwrap_or_default());
         let sample = Listener {
             bound,
             tls: None,
@@ -392,10 +395,12 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
             environment(Environment::Test, &databases.test),
         ],
         admin: free(),
+        monitor: Some(free_address()),
         trusted_proxies: TrustedProxies::default(),
         algorithm: Algorithm::Es256,
         wrong_secrets_per_minute: Some(10),
         threads: 2,
+        drain_timeout: Duration::from_secs(10),
     }
 }
 

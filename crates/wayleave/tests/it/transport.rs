@@ -65,19 +65,20 @@ fn wrong_secrets_are_counted_by_the_address_that_a_trusted_proxy_names() {
 }
 
 /// A fresh certificate for this machine, which vouches for itself.
-fn certificate(folder: &TestFolder) -> TlsFiles {
+pub(crate) fn certificate(folder: &TestFolder) -> TlsFiles {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let files = TlsFiles {
         certificate: folder.path().join("certificate.pem"),
         key: folder.path().join("key.pem"),
     };
     std::fs::write(&files.certificate, made.cert.pem()).expect("written");
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).expect("written");
+    let key = made.signing_key.serialize_pem();
+    wayleave::key_file::write_private(&files.key, &key).expect("written");
     files
 }
 
 /// One GET over TLS, trusting the certificate of the tests.
-fn get_over_tls(port: u16, trusted: &Path, path: &str) -> String {
+pub(crate) fn get_over_tls(port: u16, trusted: &Path, path: &str) -> String {
     use std::io::{Read, Write};
     use std::sync::Arc;
 
