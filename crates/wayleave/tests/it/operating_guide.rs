@@ -37,7 +37,10 @@ fn every_command_of_the_guide_works_in_its_order() {
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &format!("set -m\n{script}")])
         .current_dir(folder.path())
-        .env("PATH", format!("{}:{path}", binary.parent().expect("a folder").display()))
+        .env(
+            "PATH",
+            format!("{}:{path}", binary.parent().expect("a folder").display()),
+        )
         .stdin(Stdio::null())
         .output()
         .expect("bash");
@@ -53,7 +56,10 @@ fn every_command_of_the_guide_works_in_its_order() {
         log.unwrap_or_default()
     );
     assert!(out.contains("Hello from the API behind Wayleave."), "{out}");
-    assert!(out.contains("\n401\n"), "the revoked key's token is refused: {out}");
+    assert!(
+        out.contains("\n401\n"),
+        "the revoked key's token is refused: {out}"
+    );
     assert!(out.contains("none edited, deleted or moved"), "{out}");
     for file in ["key.json", "rolled.json"] {
         let text = std::fs::read_to_string(folder.path().join("wayleave").join(file));
