@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wayleave::config::default_master_key;
+use wayleave::metrics::Counters;
 use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
 use wayleave::ports::SystemRandomness;
-use wayleave::server::{Bound, Listener, Server, Service};
+use wayleave::server::{Bound, Listener, Server, ServerSettings, Service};
 use wayleave_core::{
     Admission, Audience, AudienceSet, Environment, OperatorScope, Scheme, SchemeSet,
 };
@@ -656,7 +657,12 @@ pub(crate) fn sample_api() -> SampleApi {
         tls: None,
         service: Service::SampleApi,
     };
-    let server = Server::start(vec![listener], 1, 0).expect("a server");
+    let settings = ServerSettings {
+        run: 0,
+        counters: Counters::new(1),
+        drain_timeout: std::time::Duration::from_secs(1),
+    };
+    let server = Server::start(vec![listener], &settings).expect("a server");
     SampleApi {
         address,
         _server: server,
