@@ -7,16 +7,16 @@
     reason = "a benchmark measures real time; the law about clocks is the product's"
 )]
 
-mod client;
-mod fill;
-mod machine;
+pub(crate) mod client;
+pub(crate) mod fill;
+pub(crate) mod machine;
 mod options;
 mod report;
 mod rounds;
-mod scratch;
+pub(crate) mod scratch;
 mod servers;
-mod sign;
-mod stats;
+pub(crate) mod sign;
+pub(crate) mod stats;
 mod target;
 mod workload;
 mod wrk;
@@ -54,7 +54,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
 
 /// Starts the servers, fills them, and visits them; all of them are gone when it returns.
 fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<Visits, String> {
-    let scratch = Scratch::below(&places.build)?;
+    let scratch = Scratch::below(&places.build, "bench")?;
     let takes_part = |target| options.targets.contains(&target);
     let mut servers: BTreeMap<Target, (Server<'_>, String)> = BTreeMap::new();
     if takes_part(Target::Ceiling) {

@@ -11,9 +11,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use crate::command::{command, find, install, last_lines, may_install, output};
+use crate::command::{command, find, install, last_lines, may_install, output, quiet};
 
 /// What the keeper runs: `$1` is the programs' folder, `$2` the cluster's, `$3` its settings.
 /// The signals are ignored so that Ctrl-C does not end the keeper before its work is done.
@@ -51,6 +51,8 @@ pub(crate) struct Cluster {
     keeper: Child,
     folder: PathBuf,
     port: u16,
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
 }
 
 impl Cluster {
@@ -70,6 +72,58 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Makes a new database; gives its address.
+    pub(crate) fn create_database(&self, name: &str) -> Result<String, String> {
+        let beside = self.programs.join("createdb");
+        let program = if beside.is_file() {
+            beside
+        } else {
+            "createdb".into()
+        };
+        let port = self.port.to_string();
+        quiet(command(program).args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port, name]))?;
+        let server = self.url();
+        let server = server.trim_end_matches("/postgres");
+        Ok(format!("{server}/{name}"))
+    }
+
+    /// Writes what a database holds into a file.
+    pub(crate) fn dump(&self, name: &str, file: &Path) -> Result<(), String> {
+        let port = self.port.to_string();
+        let mut dump = command(self.programs.join("pg_dump"));
+        dump.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port]);
+        quiet(dump.args([name, "-f"]).arg(file))
+    }
+
+    /// Stops the server as a crash would: without a checkpoint, every connection cut.
+    pub(crate) fn stop_at_once(&self) -> Result<(), String> {
+        quiet(self.control().args(["stop", "-w", "-m", "immediate"]))
+    }
+
+    /// Starts the server again; it recovers first. Returns when it takes connections.
+    pub(crate) fn start_again(&self) -> Result<(), String> {
+        let mut start = self.control();
+        start.args(["start", "-w", "-t", "60", "-l"]);
+        // The server would hold a pipe open for as long as it runs.
+        start.arg(self.folder.join("log")).stdout(Stdio::null());
+        let status = start.stderr(Stdio::null()).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("PostgreSQL did not start again ({status})")),
+            Err(error) => Err(format!("pg_ctl could not be started: {error}")),
+        }
+    }
+
+    fn control(&self) -> Command {
+        let mut control = command(self.programs.join("pg_ctl"));
+        control.arg("-D").arg(self.folder.join("data"));
+        control.current_dir("/");
+        if let Some((uid, gid)) = self.user {
+            control.uid(uid).gid(gid);
+        }
+        control
+    }
+
     fn try_start(programs: &Path, attempt: usize) -> Result<Cluster, String> {
         let port = free_port()?;
         let name = format!("wayleave-postgres-{}-{attempt}", std::process::id());
@@ -83,7 +137,8 @@ impl Cluster {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0);
-        if let Some((uid, gid)) = unprivileged_user()? {
+        let user = unprivileged_user()?;
+        if let Some((uid, gid)) = user {
             chown(&folder, Some(uid), Some(gid)).map_err(|error| error.to_string())?;
             keeper.uid(uid).gid(gid);
         }
@@ -94,6 +149,8 @@ impl Cluster {
             keeper,
             folder,
             port,
+            programs: programs.to_owned(),
+            user,
         };
         if cluster.answer() == "ready" {
             return Ok(cluster);

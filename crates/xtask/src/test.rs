@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clients;
 use crate::command::{cargo, output, shown};
+use crate::faults;
 use crate::postgres::{self, Cluster};
 
 /// Checks and tests everything; with `filters` only the tests whose names contain one of them.
@@ -33,6 +34,9 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     set(&mut tests, "WAYLEAVE_TEST_PYTHON", python);
     set(&mut tests, "WAYLEAVE_TEST_NODE_DIR", node);
     run.check("tests", shown(&mut tests));
+    if filters.is_empty() {
+        kill_a_few_times(&mut run, cluster.is_some());
+    }
 
     drop(cluster);
     run.finish()
@@ -64,6 +68,16 @@ fn check_sources(run: &mut Run, root: &Path) {
     let mut examples = cargo();
     examples.args(["test", "--doc", "--workspace", "--locked", "--quiet"]);
     run.check("examples", shown(examples.current_dir(root)));
+}
+
+/// Kills the real server under load: in earnest, `cargo xtask faults` does it far more often.
+fn kill_a_few_times(run: &mut Run, with_postgres: bool) {
+    run.announce("kills under load (cargo xtask faults)");
+    let killed = faults::run_with(&faults::Options::brief(with_postgres));
+    if let Err(message) = &killed {
+        eprintln!("{message}");
+    }
+    run.check("kills", killed.is_ok());
 }
 
 fn start_postgres(run: &mut Run) -> Option<Cluster> {

@@ -1,5 +1,7 @@
 //! `wayleave demo`, the real binary.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
@@ -255,4 +257,35 @@ fn an_api_of_ones_own_is_put_behind_it() {
     let _ = second.wait();
     let body = answer.expect(401).json();
     assert!(text(&body, "/message").contains("operator token"), "{body}");
+}
+
+/// Stopped in between, it finds the requests and the signal to end at the same moment.
+#[test]
+fn requests_that_were_sent_before_the_end_are_answered() {
+    let demo = DemoProcess::start(DatabaseKind::Sqlite);
+    let url = text(&demo.file, "/test/url").to_owned();
+    let authority = url.trim_start_matches("http://");
+    let request = format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let connect = || TcpStream::connect(authority).expect("connected");
+    let mut kept_open: Vec<TcpStream> = (0..8).map(|_| connect()).collect();
+    for stream in &mut kept_open {
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut first = [0; 4096];
+        let length = stream.read(&mut first).expect("an answer");
+        assert!(length > 0, "a connection was closed");
+    }
+    demo.signal("-STOP");
+    let new = (0..8).map(|_| connect());
+    let mut all: Vec<TcpStream> = kept_open.into_iter().chain(new).collect();
+    for stream in &mut all {
+        stream.write_all(request.as_bytes()).expect("sent");
+    }
+    demo.signal("-TERM");
+    demo.signal("-CONT");
+    for stream in &mut all {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    demo.end();
 }

@@ -514,10 +514,15 @@ impl DemoProcess {
         )
     }
 
+    /// Sends it a signal such as `-TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args([name, &pid]).status();
+    }
+
     /// Asks it to end and returns what it printed.
     pub(crate) fn end(mut self) -> String {
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        self.signal("-INT");
         let status = self.child.wait().expect("its end");
         assert!(status.success(), "{status}");
         let mut printed = String::new();

@@ -6,22 +6,30 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CONNECTIONS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer with its whole body.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    headers: Vec<(String, String)>,
     closes: bool,
 }
 
 impl Answer {
+    /// The value of a header; its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut all = self.headers.iter();
+        all.find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     /// The status and the beginning of the body, for a message.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let body: String = String::from_utf8_lossy(&self.body)
             .chars()
             .take(400)
@@ -31,22 +39,38 @@ impl Answer {
 }
 
 /// A connection that is kept open, and opened again when the server has closed it.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     address: String,
     stream: Option<BufReader<TcpStream>>,
+    written_at: Option<Instant>,
 }
 
 impl Connection {
     /// To `HOST:PORT`; opened by the first request.
-    pub(super) fn to(address: &str) -> Connection {
+    pub(crate) fn to(address: &str) -> Connection {
         Connection {
             address: address.to_owned(),
             stream: None,
+            written_at: None,
         }
     }
 
+    /// Opens it unless it is open: where that fails, nothing was sent.
+    pub(crate) fn open(&mut self) -> Result<(), String> {
+        if self.stream.is_none() {
+            let opened = open(&self.address);
+            self.stream = Some(opened.map_err(|error| format!("{}: {error}", self.address))?);
+        }
+        Ok(())
+    }
+
+    /// When the last request was written whole; `None` when it was not.
+    pub(crate) fn written_at(&self) -> Option<Instant> {
+        self.written_at
+    }
+
     /// Sends one whole request and waits for its answer.
-    pub(super) fn exchange(&mut self, request: &[u8]) -> Result<Answer, String> {
+    pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<Answer, String> {
         let answer = self.try_exchange(request);
         if !matches!(&answer, Ok(answer) if !answer.closes) {
             self.stream = None;
@@ -59,7 +83,9 @@ impl Connection {
             Some(stream) => stream,
             none => none.insert(open(&self.address)?),
         };
+        self.written_at = None;
         stream.get_mut().write_all(request)?;
+        self.written_at = Some(Instant::now());
         read_answer(stream)
     }
 }
@@ -79,13 +105,16 @@ fn read_answer(stream: &mut impl BufRead) -> io::Result<Answer> {
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| broken(&format!("no status line but {first:?}")))?;
     let (mut length, mut chunked, mut closes) = (None, false, false);
+    let mut headers = Vec::new();
     loop {
-        let line = read_line(stream)?.to_ascii_lowercase();
+        let line = read_line(stream)?;
         if line.is_empty() {
             break;
         }
         let (name, value) = line.split_once(':').ok_or_else(|| broken(&line))?;
-        match (name, value.trim()) {
+        let (name, value) = (name.to_ascii_lowercase(), value.trim());
+        headers.push((name.clone(), value.to_owned()));
+        match (name.as_str(), value.to_ascii_lowercase().as_str()) {
             ("content-length", value) => length = value.parse().ok(),
             ("transfer-encoding", "chunked") => chunked = true,
             ("connection", "close") => closes = true,
@@ -101,6 +130,7 @@ fn read_answer(stream: &mut impl BufRead) -> io::Result<Answer> {
     Ok(Answer {
         status,
         body,
+        headers,
         closes,
     })
 }

@@ -140,7 +140,7 @@ pub(super) fn token_request(address: &str, key: &Key) -> String {
 }
 
 /// A whole `POST`; `headers` are further header lines, each with its line end.
-pub(super) fn post(path: &str, host: &str, headers: &str, kind: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, host: &str, headers: &str, kind: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: {kind}\r\n\

@@ -9,7 +9,7 @@ use super::wrk::Wrk;
 use crate::command::{command, output};
 
 /// Processor, cores, memory and kernel in one line; nothing that names this one machine.
-pub(super) fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let model = value(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".to_owned());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,26 +15,28 @@ use crate::command::{command, last_lines};
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 running=' '
+keep=
 while read -r verb pid; do
   case $verb in
     started) running="$running$pid " ;;
+    keep) keep=yes ;;
     ended) running="${running%% $pid *} ${running#* $pid }" ;;
   esac
 done
 for pid in $running; do kill -KILL "$pid" 2>/dev/null; done
-rm -rf "$1"
+[ "$keep" ] || rm -rf "$1"
 "#;
 
 /// The folder of one run and the watchdog over it.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     folder: PathBuf,
     watchdog: Mutex<Child>,
 }
 
 impl Scratch {
-    /// Makes a new folder below `parent`.
-    pub(super) fn below(parent: &Path) -> Result<Scratch, String> {
-        let folder = parent.join(format!("bench-{}", std::process::id()));
+    /// Makes a new folder below `parent`; its name begins with `name`.
+    pub(crate) fn below(parent: &Path, name: &str) -> Result<Scratch, String> {
+        let folder = parent.join(format!("{name}-{}", std::process::id()));
         fs::create_dir_all(&folder)
             .map_err(|error| format!("{} could not be made: {error}", folder.display()))?;
         let watchdog = Command::new("sh")
@@ -52,12 +54,12 @@ impl Scratch {
     }
 
     /// The path of a file in the folder.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Starts a server; what it prints goes to files in the folder.
-    pub(super) fn start(&self, name: &str, mut what: Command) -> Result<Server<'_>, String> {
+    pub(crate) fn start(&self, name: &str, mut what: Command) -> Result<Server<'_>, String> {
         let output = self.path(&format!("{name}.out"));
         let errors = self.path(&format!("{name}.err"));
         let create = |path: &Path| File::create(path).map_err(|error| error.to_string());
@@ -75,6 +77,12 @@ impl Scratch {
             errors,
             scratch: self,
         })
+    }
+
+    /// Leaves the folder where it is when the run is over; gives its path.
+    pub(crate) fn keep(&self) -> &Path {
+        self.tell("keep");
+        &self.folder
     }
 
     /// A watchdog that does not listen is no reason to stop: it only has less to do.
@@ -97,7 +105,7 @@ impl Drop for Scratch {
 }
 
 /// A running server, stopped when dropped.
-pub(super) struct Server<'a> {
+pub(crate) struct Server<'a> {
     name: String,
     child: Child,
     output: PathBuf,
@@ -107,7 +115,7 @@ pub(super) struct Server<'a> {
 
 impl Server<'_> {
     /// Waits until `look` finds something; an error when the server ends before, or takes too long.
-    pub(super) fn wait_for<T>(
+    pub(crate) fn wait_for<T>(
         &mut self,
         patience: Duration,
         look: impl Fn() -> Option<T>,
@@ -132,8 +140,25 @@ impl Server<'_> {
                     self.name
                 ));
             }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits for its end; `None` when it takes longer than `patience`.
+    pub(crate) fn wait_for_end(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    /// Its number, for signals.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the line `{"address":"HOST:PORT"}` that our own servers print.
@@ -213,7 +238,7 @@ mod tests {
     #[test]
     fn a_stopped_server_and_the_folder_are_gone() {
         let parent = std::env::temp_dir().join(format!("wayleave-scratch-{}", std::process::id()));
-        let scratch = Scratch::below(&parent).unwrap();
+        let scratch = Scratch::below(&parent, "scratch").unwrap();
         let mut sleeper = command("sleep");
         sleeper.arg("600");
         let server = scratch.start("sleeper", sleeper).unwrap();
@@ -231,7 +256,7 @@ mod tests {
     #[test]
     fn the_watchdog_ends_what_was_left_running() {
         let parent = std::env::temp_dir().join(format!("wayleave-watchdog-{}", std::process::id()));
-        let scratch = Scratch::below(&parent).unwrap();
+        let scratch = Scratch::below(&parent, "scratch").unwrap();
         let mut children: Vec<Child> = (0..3)
             .map(|_| command("sleep").arg("600").spawn().unwrap())
             .collect();
@@ -251,7 +276,7 @@ mod tests {
     #[test]
     fn a_server_that_ends_early_says_why() {
         let parent = std::env::temp_dir().join(format!("wayleave-early-{}", std::process::id()));
-        let scratch = Scratch::below(&parent).unwrap();
+        let scratch = Scratch::below(&parent, "scratch").unwrap();
         let mut failing = command("sh");
         failing.args(["-c", "echo no such setting >&2; exit 2"]);
         let mut server = scratch.start("failing", failing).unwrap();

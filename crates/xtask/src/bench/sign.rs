@@ -13,7 +13,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// The present moment in the form of a `Timestamp` header.
-pub(super) fn timestamp_now() -> String {
+pub(crate) fn timestamp_now() -> String {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -57,7 +57,7 @@ fn year_length(year: u64) -> u64 {
 }
 
 /// The signature of a request whose path and query need no decoding and no sorting.
-pub(super) fn signature(
+pub(crate) fn signature(
     secret: &str,
     method: &str,
     timestamp: &str,

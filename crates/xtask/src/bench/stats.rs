@@ -2,15 +2,15 @@
 
 /// The middle of some figures and where half of them lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) q1: f64,
-    pub(super) median: f64,
-    pub(super) q3: f64,
+pub(crate) struct Spread {
+    pub(crate) q1: f64,
+    pub(crate) median: f64,
+    pub(crate) q3: f64,
 }
 
 impl Spread {
     /// The spread of figures in any order; `None` of none.
-    pub(super) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         if sorted.is_empty() {
             return None;
