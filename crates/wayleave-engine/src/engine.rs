@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use wayleave_core::{CredentialId, Environment, SecretId, Timestamp};
-use wayleave_store::{Change, ChangedNoun, Store, StoreError};
+use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Store, StoreError};
 
 use crate::audit::AuditKey;
 use crate::directory::{Directory, LookupId};
@@ -176,21 +176,35 @@ impl Engine {
             .store
             .read(move |reader| Box::pin(reader.revoked_tokens(now)));
         self.revoked_tokens.put_all(&revoked.await?);
-        let mut after = None;
-        loop {
-            let page = self
-                .store
-                .read(move |reader| Box::pin(reader.credentials_after(after, LOAD_PAGE)))
-                .await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.credential.id);
+        self.load_credentials(now).await
+    }
+
+    /// While the credentials of one page are taken over, the next page is being read.
+    async fn load_credentials(&self, now: Timestamp) -> Result<(), Refusal> {
+        let mut page = self.read_page(None).await?;
+        while let Some(last) = page.last() {
+            let next = self.read_page(Some(last.credential.id));
             for credential in &page {
                 self.directory
                     .put_credential(credential, &self.vault, now)?;
             }
+            page = next.await?;
         }
+        Ok(())
+    }
+
+    /// Begins to read the page of credentials after one.
+    fn read_page(
+        &self,
+        after: Option<CredentialId>,
+    ) -> impl Future<Output = Result<Vec<CredentialWithSecrets>, StoreError>> + use<> {
+        let store = self.store.clone();
+        let reading = self.store.runtime().handle().spawn(async move {
+            store
+                .read(move |reader| Box::pin(reader.credentials_after(after, LOAD_PAGE)))
+                .await
+        });
+        async move { reading.await.map_err(|_| StoreError::Closed)? }
     }
 
     /// Reads what changed since last time. A write of this node is followed by this before it is
