@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,7 +20,7 @@ use crate::{Algorithm, Clock, Randomness, Refusal, Vault};
 /// How many credentials are read at once when starting.
 const LOAD_PAGE: i64 = 5_000;
 /// How many changes are read at once.
-const CHANGE_PAGE: i64 = 1_000;
+const CHANGE_PAGE: usize = 1_000;
 /// How often the change feed is read, so that what another node wrote is seen.
 const FEED_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the signing keys are looked after.
@@ -70,12 +70,16 @@ pub struct Engine {
     pub(crate) revoked_tokens: RevokedTokens,
     pub(crate) audit_key: AuditKey,
     feed: Mutex<FeedPlace>,
+    /// How many have asked for the feed to be read.
+    feed_askers: AtomicU64,
 }
 
 /// How far the change feed has been read.
 struct FeedPlace {
     number: i64,
     read_at: Timestamp,
+    /// How many had asked when the last reading began: they have got what they asked for.
+    served: u64,
 }
 
 impl fmt::Debug for Engine {
@@ -104,7 +108,9 @@ impl Engine {
             feed: Mutex::new(FeedPlace {
                 number: 0,
                 read_at: clock.now(),
+                served: 0,
             }),
+            feed_askers: AtomicU64::new(0),
             clock,
             randomness,
             store,
@@ -208,22 +214,28 @@ impl Engine {
     }
 
     /// Reads what changed since last time. A write of this node is followed by this before it is
-    /// answered, so that a revocation holds on the very next request.
+    /// answered, so that a revocation holds on the very next request. Those that ask before a
+    /// reading begins share it.
     pub(crate) async fn catch_up(&self) -> Result<(), Refusal> {
+        let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
         let mut place = self.feed.lock().await;
+        if place.served >= asker {
+            return Ok(());
+        }
+        let served = self.feed_askers.load(Ordering::Acquire);
         loop {
             let after = place.number;
             let changes = self
                 .store
-                .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE)))
+                .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE as i64)))
                 .await?;
             place.read_at = self.now();
-            if changes.is_empty() {
+            self.apply(&changes).await?;
+            place.number = changes.last().map_or(after, |change| change.number);
+            if changes.len() < CHANGE_PAGE {
+                place.served = served;
                 return Ok(());
             }
-            let last = changes.last().map_or(after, |change| change.number);
-            self.apply(&changes).await?;
-            place.number = last;
         }
     }
 
