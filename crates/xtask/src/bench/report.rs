@@ -13,7 +13,8 @@ use super::target::{Comparison, Measure, Phase, Target};
 /// A missed target that nobody has explained yet.
 const NO_CAUSE: &str = "not yet examined";
 
-/// Why a target was missed, by the name of its row: written by a person.
+/// Why a target was missed, or a remark on a figure without one, by the name of its row: written
+/// by a person.
 pub(super) type Causes = BTreeMap<String, String>;
 
 /// The contents of `docs/benchmarks.json`.
@@ -70,11 +71,11 @@ impl Report {
         let baselines = visits
             .iter()
             .filter(|(target, _)| target.comparisons().is_empty() && !is_creation(target))
-            .filter_map(|(target, visits)| baseline_row(*target, visits));
+            .filter_map(|(target, visits)| baseline_row(*target, visits, causes));
         let created = visits
             .iter()
             .filter(|(target, _)| is_creation(target))
-            .filter_map(|(target, visits)| baseline_row(*target, visits));
+            .filter_map(|(target, visits)| baseline_row(*target, visits, causes));
         let once = once.into_iter().map(|figure| once_row(figure, causes));
         let compared = visits.keys().flat_map(|target| {
             let rows = target.comparisons().iter();
@@ -103,7 +104,7 @@ impl Report {
     }
 }
 
-fn baseline_row(target: Target, visits: &[Visit]) -> Option<Row> {
+fn baseline_row(target: Target, visits: &[Visit], causes: &Causes) -> Option<Row> {
     let (unit, of): (_, fn(&Visit) -> f64) = match target {
         Target::Es256 => ("µs CPU/signature", |visit| visit.cpu_us),
         _ if target.phase() == Phase::Creation => ("credentials/s", |visit| visit.rate),
@@ -120,7 +121,7 @@ fn baseline_row(target: Target, visits: &[Visit]) -> Option<Row> {
         q3: rounded(spread.q3),
         target: None,
         met: None,
-        cause: None,
+        cause: causes.get(target.baseline_name()).cloned(),
         command: command(target),
     })
 }
