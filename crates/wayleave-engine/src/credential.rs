@@ -268,7 +268,10 @@ impl Engine {
     }
 
     /// A new credential with its first secret, not stored yet; its partner is filled in later.
-    fn compose(&self, new: NewCredential) -> Result<(CredentialWithSecrets, SecretText), Refusal> {
+    pub(crate) fn compose(
+        &self,
+        new: NewCredential,
+    ) -> Result<(CredentialWithSecrets, SecretText), Refusal> {
         let now = self.now();
         let pair = new.imported.unwrap_or_else(|| self.new_pair(new.audience));
         check_secret(&pair.secret)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use wayleave_core::{CredentialId, Environment, SecretId, Timestamp};
-use wayleave_store::{Change, ChangedNoun, Store, StoreError};
+use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Store, StoreError};
 
 use crate::audit::AuditKey;
 use crate::directory::{Directory, LookupId};
@@ -21,7 +21,7 @@ use crate::{Algorithm, Clock, Randomness, Refusal, Vault};
 /// How many credentials are read at once when starting.
 const LOAD_PAGE: i64 = 5_000;
 /// How many changes are read at once.
-const CHANGE_PAGE: i64 = 1_000;
+const CHANGE_PAGE: usize = 1_000;
 /// How often the change feed is read, so that what another node wrote is seen.
 const FEED_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the signing keys are looked after.
@@ -75,6 +75,8 @@ pub struct Engine {
     pub(crate) restored_s: i64,
     pub(crate) issued: AtomicU64,
     feed: Mutex<FeedPlace>,
+    /// How many have asked for the feed to be read.
+    feed_askers: AtomicU64,
     standing: SharedStanding,
 }
 
@@ -82,6 +84,8 @@ pub struct Engine {
 struct FeedPlace {
     number: i64,
     read_at: Timestamp,
+    /// How many had asked when the last reading began: they have got what they asked for.
+    served: u64,
 }
 
 /// How far an engine has followed the change feed.
@@ -146,7 +150,9 @@ impl Engine {
             feed: Mutex::new(FeedPlace {
                 number: 0,
                 read_at: clock.now(),
+                served: 0,
             }),
+            feed_askers: AtomicU64::new(0),
             clock,
             randomness,
             store,
@@ -241,42 +247,62 @@ impl Engine {
             .store
             .read(move |reader| Box::pin(reader.revoked_tokens(now)));
         self.revoked_tokens.put_all(&revoked.await?);
-        let mut after = None;
-        loop {
-            let page = self
-                .store
-                .read(move |reader| Box::pin(reader.credentials_after(after, LOAD_PAGE)))
-                .await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.credential.id);
+        self.load_credentials(now).await
+    }
+
+    /// While the credentials of one page are taken over, the next page is being read.
+    async fn load_credentials(&self, now: Timestamp) -> Result<(), Refusal> {
+        let mut page = self.read_page(None).await?;
+        while let Some(last) = page.last() {
+            let next = self.read_page(Some(last.credential.id));
             for credential in &page {
                 self.directory
                     .put_credential(credential, &self.vault, now)?;
             }
+            page = next.await?;
         }
+        Ok(())
+    }
+
+    /// Begins to read the page of credentials after one.
+    fn read_page(
+        &self,
+        after: Option<CredentialId>,
+    ) -> impl Future<Output = Result<Vec<CredentialWithSecrets>, StoreError>> + use<> {
+        let store = self.store.clone();
+        let reading = self.store.runtime().handle().spawn(async move {
+            store
+                .read(move |reader| Box::pin(reader.credentials_after(after, LOAD_PAGE)))
+                .await
+        });
+        async move { reading.await.map_err(|_| StoreError::Closed)? }
     }
 
     /// Reads what changed since last time. A write of this node is followed by this before it is
-    /// answered, so that a revocation holds on the very next request.
+    /// answered, so that a revocation holds on the very next request. Those that ask before a
+    /// reading begins share it.
     pub(crate) async fn catch_up(&self) -> Result<(), Refusal> {
+        let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
         let mut place = self.feed.lock().await;
+        if place.served >= asker {
+            return Ok(());
+        }
+        let served = self.feed_askers.load(Ordering::Acquire);
         loop {
             let after = place.number;
             let changes = self
                 .store
-                .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE)))
+                .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE as i64)))
                 .await?;
             place.read_at = self.now();
             self.standing.set(&place);
-            if changes.is_empty() {
+            self.apply(&changes).await?;
+            place.number = changes.last().map_or(after, |change| change.number);
+            self.standing.set(&place);
+            if changes.len() < CHANGE_PAGE {
+                place.served = served;
                 return Ok(());
             }
-            let last = changes.last().map_or(after, |change| change.number);
-            self.apply(&changes).await?;
-            place.number = last;
-            self.standing.set(&place);
         }
     }
 

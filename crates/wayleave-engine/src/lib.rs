@@ -7,6 +7,7 @@
 
 mod audit;
 mod authenticate;
+mod bulk;
 mod caller;
 mod credential;
 mod directory;

@@ -1,7 +1,8 @@
 //! `GET /auth/check`: the question of another proxy.
 
-use wayleave_core::{Audience, Environment};
-use wayleave_testkit::{Call, DatabaseKind};
+use wayleave_core::{Audience, Environment, IntegrationId, ScopeSet};
+use wayleave_engine::NewCredential;
+use wayleave_testkit::{Call, DatabaseKind, Signer};
 
 use crate::harness::{NOW_S, TestNode, on_both_databases};
 
@@ -32,6 +33,46 @@ on_both_databases! {
         node.operate("POST", &format!("/live/v1/credentials/{}/revoke", keys.credential), None).expect(200);
         forwarded(&node, "GET", "/hello").bearer(&token).send().expect(401);
     }
+}
+
+/// What `cargo xtask bench` fills directories with.
+#[test]
+fn a_credential_in_memory_only_signs_until_the_restart() {
+    let mut node = TestNode::start(DatabaseKind::Sqlite);
+    let engine = node.engine(Environment::Live);
+    let owned = node.keys(Environment::Live, Audience::Management);
+    let drafted = engine.draft_credential(
+        owned.partner.parse().unwrap(),
+        NewCredential {
+            integration_id: IntegrationId::new(engine.now(), [1; 10]),
+            name: String::new(),
+            audience: Audience::Management,
+            schemes: None,
+            scopes: ScopeSet::default(),
+            expires_at: None,
+            imported: None,
+        },
+    );
+    let drafted = drafted.unwrap();
+    let public_id = drafted.credential.credential.public_id.to_string();
+    let signer = Signer::new(&public_id, drafted.secret.expose());
+    let ask = |node: &TestNode| {
+        let target = format!("/api/Property/{public_id}");
+        let [timestamp, authentication] = signer.headers("GET", &target, NOW_S);
+        forwarded(node, "GET", &target)
+            .header(&timestamp.0, &timestamp.1)
+            .header(&authentication.0, &authentication.1)
+            .send()
+    };
+    ask(&node).expect(401);
+    engine.fill([drafted.credential]).unwrap();
+    let answer = ask(&node).expect(204);
+    assert_eq!(
+        answer.header("wayleave-partner"),
+        Some(owned.partner.as_str())
+    );
+    node.restart();
+    ask(&node).expect(401);
 }
 
 #[test]

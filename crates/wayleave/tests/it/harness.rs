@@ -10,14 +10,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wayleave::config::default_master_key;
 use wayleave::metrics::Counters;
-use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
+use wayleave::node::{
+    AddressSettings, EnvironmentSettings, Node, NodeError, NodeSettings, Running,
+};
 use wayleave::ports::SystemRandomness;
 use wayleave::server::{Bound, Listener, Server, ServerSettings, Service};
 use wayleave_core::{
     Admission, Audience, AudienceSet, Environment, OperatorScope, Scheme, SchemeSet,
 };
 use wayleave_engine::{
-    Algorithm, Database, Engine, Operator, OperatorTokenHash, Operators, StoreRuntime,
+    Algorithm, Database, Engine, Operator, OperatorTokenHash, Operators, StoreError, StoreRuntime,
 };
 use wayleave_testkit::{
     Address, Answer, DatabaseKind, FrozenClock, Signer, TestDatabases, TestFolder,
@@ -152,13 +154,7 @@ impl TestNode {
                 *place = upstream.clone();
             }
         }
-        let node = Node::open(
-            settings,
-            &self.store_runtime,
-            self.clock.clone(),
-            Arc::new(SystemRandomness),
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
+        let node = self.open(&settings);
         self.live_url = node.url(Environment::Live).to_owned();
         self.test_url = node.url(Environment::Test).to_owned();
         self.live = Address::at(node.address(Environment::Live));
@@ -173,6 +169,28 @@ impl TestNode {
         };
         let started = node.start(operators(), vec![sample]);
         self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    /// Opens a node. One that has just been ended within this process may hold its files for a
+    /// moment longer, until its background work has let go of them.
+    fn open(&self, settings: &NodeSettings) -> Node {
+        for _ in 0..200 {
+            let opened = Node::open(
+                settings.clone(),
+                &self.store_runtime,
+                self.clock.clone(),
+                Arc::new(SystemRandomness),
+            );
+            match opened {
+                Ok(node) => return node,
+                Err(NodeError::Store {
+                    error: StoreError::InUse { .. },
+                    ..
+                }) => std::thread::sleep(std::time::Duration::from_millis(50)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the files are still in use after ten seconds");
     }
 
     /// Ends the node and starts it again on the same data.

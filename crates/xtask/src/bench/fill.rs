@@ -28,6 +28,13 @@ struct Admin {
     token: String,
 }
 
+impl Demo {
+    /// The `HOST:PORT` of the admin API.
+    pub(super) fn admin_address(&self) -> &str {
+        authority(&self.admin.url)
+    }
+}
+
 impl Environment {
     /// Its `HOST:PORT`.
     pub(super) fn address(&self) -> &str {
@@ -56,7 +63,7 @@ pub(super) fn credentials(
     let integrations = integrations(demo, count.div_ceil(PER_INTEGRATION))?;
     let all = count * audiences.len();
     let keys = in_parallel(
-        authority(&demo.admin.url),
+        demo.admin_address(),
         "credentials",
         all,
         |connection, index| {
@@ -72,7 +79,7 @@ pub(super) fn credentials(
 
 /// Makes a partner with some integrations.
 fn integrations(demo: &Demo, count: usize) -> Result<Vec<String>, String> {
-    let address = authority(&demo.admin.url);
+    let address = demo.admin_address();
     let name = json!({ "name": "Benchmark" });
     let partner = id(&create(
         &mut Connection::to(address),
@@ -92,14 +99,25 @@ fn create(
     what: &str,
     body: &Value,
 ) -> Result<Value, String> {
-    let request = post(
+    let request = creation(demo, what, body);
+    parsed(what, 201, &connection.exchange(request.as_bytes())?)
+}
+
+fn creation(demo: &Demo, what: &str, body: &Value) -> String {
+    post(
         &format!("/test/v1/{what}"),
-        authority(&demo.admin.url),
+        demo.admin_address(),
         &format!("Authorization: Bearer {}\r\n", demo.admin.token),
         "application/json",
         &body.to_string(),
-    );
-    parsed(what, 201, &connection.exchange(request.as_bytes())?)
+    )
+}
+
+/// The request that makes a Management credential for a new integration, as often as it is sent.
+pub(super) fn credential_creation(demo: &Demo) -> Result<String, String> {
+    let integration = integrations(demo, 1)?.pop().ok_or("no integration")?;
+    let body = json!({ "integration": integration, "audience": "management" });
+    Ok(creation(demo, "credentials", &body))
 }
 
 fn parsed(what: &str, expected: u16, answer: &Answer) -> Result<Value, String> {
@@ -164,7 +182,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(demo.test.address(), "127.0.0.1:8081");
-        assert_eq!(authority(&demo.admin.url), "127.0.0.1:8082");
+        assert_eq!(demo.admin_address(), "127.0.0.1:8082");
     }
 
     #[test]

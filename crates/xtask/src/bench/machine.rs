@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::servers::Places;
-use super::target::Target;
+use super::target::{Phase, Target};
 use super::wrk::Wrk;
 use crate::command::{command, output};
+use crate::postgres;
 
 /// Processor, cores, memory and kernel in one line; nothing that names this one machine.
 pub(crate) fn machine() -> String {
@@ -48,7 +49,10 @@ fn numbers(release: &str) -> &str {
 pub(super) fn versions(places: &Places, wrk: &Wrk, targets: &[Target]) -> Vec<String> {
     let mut versions = Vec::new();
     let lock = fs::read_to_string(places.root.join("Cargo.lock")).unwrap_or_default();
-    if targets.iter().any(|target| target.audience().is_some()) {
+    if targets
+        .iter()
+        .any(|target| target.audience().is_some() || target.phase() != Phase::Requests)
+    {
         versions.extend(locked(&lock, "wayleave"));
     }
     versions.extend(
@@ -65,7 +69,19 @@ pub(super) fn versions(places: &Places, wrk: &Wrk, targets: &[Target]) -> Vec<St
         versions.extend(oidc_version(&places.files.join("oidc/package.json")));
         versions.extend(output(command("node").arg("--version")).map(|v| format!("Node.js {v}")));
     }
+    if targets.iter().any(|target| target.is_on_postgres())
+        && let Ok(programs) = postgres::programs()
+    {
+        let printed = output(command(programs.join("postgres")).arg("--version"));
+        versions.extend(printed.map(|text| postgres_version(&text)));
+    }
     versions
+}
+
+/// From `postgres (PostgreSQL) 15.3 (Debian …)`.
+fn postgres_version(printed: &str) -> String {
+    let number = printed.split(' ').nth(2).unwrap_or_default();
+    format!("PostgreSQL {number}")
 }
 
 /// The version of a package in `Cargo.lock`.
@@ -107,6 +123,12 @@ mod tests {
     fn a_kernel_is_named_by_its_numbers() {
         assert_eq!(numbers("6.1.0-18-amd64\n"), "6.1.0");
         assert_eq!(numbers("6.18.44+\n"), "6.18.44");
+    }
+
+    #[test]
+    fn postgresql_says_its_version() {
+        let printed = "postgres (PostgreSQL) 15.3 (Debian 15.3-0+deb12u1)";
+        assert_eq!(postgres_version(printed), "PostgreSQL 15.3");
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! What the command line asked for.
 
-use super::target::Target;
+use super::target::{Phase, Target};
 
 const USAGE: &str = "\
-usage: cargo xtask bench [--rounds N] [--seconds S] [--credentials N] [--only NAME]… [--quick] [--no-write]
+usage: cargo xtask bench [--rounds N] [--seconds S] [--credentials N] [--scale N] [--load N]
+                         [--only NAME]… [--quick] [--no-write]
   --rounds N        how often every target is visited (11)
   --seconds S       how long one visit takes (1)
   --credentials N   how many different credentials of each kind take part (20000)
-  --only NAME       only this target and what it is compared with; may be repeated
-  --quick           one round with 200 credentials: does everything work?
+  --scale N         how many credentials the largest directory has (10000000); the next a tenth
+  --load N          how many credentials are loaded from disk (1000000)
+  --only NAME       only this target and what it is compared with; may be repeated;
+                    also: scale (directories and load), load, creation
+  --quick           one round with 200 credentials and small directories: does everything work?
   --no-write        leave docs/benchmarks.md and docs/benchmarks.json as they are
---only and --quick imply --no-write: the published figures are those of a whole run.
+--only, --quick and --scale imply --no-write: the published figures are those of a whole run.
 Targets: ";
 
 /// The command line of `cargo xtask bench`.
@@ -19,6 +23,10 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     pub(super) seconds: usize,
     pub(super) credentials: usize,
+    /// How many credentials the largest directory has.
+    pub(super) scale: usize,
+    /// How many credentials are loaded from disk; none: not measured.
+    pub(super) load: Option<usize>,
     /// Every target to visit, in their usual order.
     pub(super) targets: Vec<Target>,
     /// Whether the figures go into `docs/`.
@@ -32,30 +40,74 @@ impl Options {
             rounds: 11,
             seconds: 1,
             credentials: 20_000,
+            scale: 10_000_000,
+            load: Some(1_000_000),
             targets: Vec::new(),
             write: true,
         };
+        let mut only = Vec::new();
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--rounds" => options.rounds = count(word, words.next())?,
                 "--seconds" => options.seconds = count(word, words.next())?,
                 "--credentials" => options.credentials = count(word, words.next())?,
+                "--load" => options.load = Some(count(word, words.next())?),
+                "--scale" => {
+                    options.scale = count(word, words.next())?;
+                    options.write = false;
+                }
                 "--only" => {
-                    options.targets.push(target(words.next())?);
+                    only.push(words.next().map_or("", String::as_str));
                     options.write = false;
                 }
                 "--quick" => {
                     (options.rounds, options.credentials) = (1, 200);
+                    (options.scale, options.load) = (10_000, Some(1_000));
                     options.write = false;
                 }
                 "--no-write" => options.write = false,
                 _ => return Err(format!("what is {word:?}?\n{}", usage())),
             }
         }
-        options.targets = with_baselines(&options.targets);
+        options.choose(&only)?;
         Ok(options)
     }
+
+    /// The targets of a phase.
+    pub(super) fn targets_of(&self, phase: Phase) -> Vec<Target> {
+        let targets = self.targets.iter().copied();
+        targets.filter(|target| target.phase() == phase).collect()
+    }
+
+    /// Takes the named targets with all they are compared with; everything when none is named.
+    fn choose(&mut self, only: &[&str]) -> Result<(), String> {
+        let mut chosen = Vec::new();
+        for name in only {
+            chosen.extend(named(name)?);
+        }
+        if !only.is_empty() && !only.contains(&"scale") && !only.contains(&"load") {
+            self.load = None;
+        }
+        if only != ["load"] {
+            self.targets = with_baselines(&chosen);
+        }
+        Ok(())
+    }
+}
+
+/// The targets that a word after `--only` means.
+fn named(name: &str) -> Result<Vec<Target>, String> {
+    let is_meant = |target: &Target| match name {
+        "scale" => target.phase() == Phase::Scale,
+        "creation" => target.phase() == Phase::Creation,
+        _ => target.name() == name,
+    };
+    let targets: Vec<Target> = Target::ALL.into_iter().filter(is_meant).collect();
+    if targets.is_empty() && name != "load" {
+        return Err(format!("--only needs the name of a target\n{}", usage()));
+    }
+    Ok(targets)
 }
 
 /// The chosen targets with all they are compared with, in the usual order; all when none is chosen.
@@ -76,11 +128,6 @@ fn count(name: &str, word: Option<&String>) -> Result<usize, String> {
     word.and_then(|word| word.parse().ok())
         .filter(|count| *count > 0)
         .ok_or_else(|| format!("{name} needs a whole number above 0\n{}", usage()))
-}
-
-fn target(word: Option<&String>) -> Result<Target, String> {
-    word.and_then(|word| Target::ALL.into_iter().find(|target| target.name() == word))
-        .ok_or_else(|| format!("--only needs the name of a target\n{}", usage()))
 }
 
 fn usage() -> String {
@@ -110,6 +157,24 @@ mod tests {
             (11, 1, 20_000, true)
         );
         assert_eq!(options.targets, Target::ALL);
+        assert_eq!((options.scale, options.load), (10_000_000, Some(1_000_000)));
+    }
+
+    #[test]
+    fn a_group_is_chosen_by_its_name() {
+        let scale = parse("--only scale").unwrap();
+        assert_eq!(scale.targets, scale.targets_of(Phase::Scale));
+        assert_eq!((scale.targets.len(), scale.load), (3, Some(1_000_000)));
+        let creation = parse("--only creation").unwrap();
+        assert_eq!(creation.targets, creation.targets_of(Phase::Creation));
+        assert_eq!((creation.targets.len(), creation.load), (4, None));
+        let load = parse("--only load --load 50").unwrap();
+        assert_eq!((load.targets, load.load), (Vec::new(), Some(50)));
+    }
+
+    #[test]
+    fn directories_of_other_sizes_are_not_published() {
+        assert!(!parse("--scale 1000").unwrap().write);
     }
 
     #[test]
@@ -132,6 +197,8 @@ mod tests {
             "--rounds 0",
             "--rounds x",
             "--only nothing",
+            "--only",
+            "--scale 0",
             "five",
         ] {
             assert!(parse(text).is_err(), "{text}");

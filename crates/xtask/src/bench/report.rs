@@ -8,12 +8,13 @@ use serde::Serialize;
 use super::options::Options;
 use super::rounds::{Visit, Visits};
 use super::stats::Spread;
-use super::target::{Comparison, Measure, Target};
+use super::target::{Comparison, Measure, Phase, Target};
 
 /// A missed target that nobody has explained yet.
 const NO_CAUSE: &str = "not yet examined";
 
-/// Why a target was missed, by the name of its row: written by a person.
+/// Why a target was missed, or a remark on a figure without one, by the name of its row: written
+/// by a person.
 pub(super) type Causes = BTreeMap<String, String>;
 
 /// The contents of `docs/benchmarks.json`.
@@ -23,7 +24,20 @@ pub(super) struct Report {
     pub(super) rows: Vec<Row>,
 }
 
-/// A baseline, or a target set against one.
+/// A figure that was measured once, outside the rounds.
+#[derive(Debug)]
+pub(super) struct Once {
+    /// The name of its row.
+    pub(super) name: String,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    /// The most that will do, where it has a target.
+    pub(super) at_most: Option<f64>,
+    /// What measures it again.
+    pub(super) command: String,
+}
+
+/// A figure by itself, a baseline, or a target set against one.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Row {
     name: String,
@@ -36,26 +50,44 @@ pub(super) struct Row {
     /// The quartiles of the ratio; of the value for a baseline.
     q1: f64,
     q3: f64,
+    /// The least ratio that will do; the largest value where nothing is compared.
     target: Option<f64>,
     met: Option<bool>,
+    /// Why a target was missed, or what is to be said of a figure without one.
     cause: Option<String>,
     command: String,
 }
 
 impl Report {
-    /// Rows for all that was visited: the baselines, then what is compared with them.
-    pub(super) fn new(machine: String, visits: &Visits, causes: &Causes) -> Report {
+    /// Rows for all that was visited: the baselines, what is compared with them, what is compared
+    /// with nothing.
+    pub(super) fn new(
+        machine: String,
+        visits: &Visits,
+        once: Vec<Once>,
+        causes: &Causes,
+    ) -> Report {
+        let is_creation = |target: &Target| target.phase() == Phase::Creation;
         let baselines = visits
             .iter()
-            .filter(|(target, _)| target.comparisons().is_empty())
-            .filter_map(|(target, visits)| baseline_row(*target, visits));
+            .filter(|(target, _)| target.comparisons().is_empty() && !is_creation(target))
+            .filter_map(|(target, visits)| baseline_row(*target, visits, causes));
+        let created = visits
+            .iter()
+            .filter(|(target, _)| is_creation(target))
+            .filter_map(|(target, visits)| baseline_row(*target, visits, causes));
+        let once = once.into_iter().map(|figure| once_row(figure, causes));
         let compared = visits.keys().flat_map(|target| {
             let rows = target.comparisons().iter();
             rows.filter_map(|comparison| compared_row(*target, comparison, visits, causes))
         });
         Report {
             machine,
-            rows: baselines.chain(compared).collect(),
+            rows: baselines
+                .chain(compared)
+                .chain(once)
+                .chain(created)
+                .collect(),
         }
     }
 
@@ -72,9 +104,10 @@ impl Report {
     }
 }
 
-fn baseline_row(target: Target, visits: &[Visit]) -> Option<Row> {
+fn baseline_row(target: Target, visits: &[Visit], causes: &Causes) -> Option<Row> {
     let (unit, of): (_, fn(&Visit) -> f64) = match target {
         Target::Es256 => ("µs CPU/signature", |visit| visit.cpu_us),
+        _ if target.phase() == Phase::Creation => ("credentials/s", |visit| visit.rate),
         _ => ("requests/s", |visit| visit.rate),
     };
     let spread = Spread::of(visits.iter().map(of))?;
@@ -88,9 +121,32 @@ fn baseline_row(target: Target, visits: &[Visit]) -> Option<Row> {
         q3: rounded(spread.q3),
         target: None,
         met: None,
-        cause: None,
+        cause: causes.get(target.baseline_name()).cloned(),
         command: command(target),
     })
+}
+
+fn once_row(figure: Once, causes: &Causes) -> Row {
+    let met = figure.at_most.map(|most| figure.value <= most);
+    let cause = causes.get(&figure.name).cloned();
+    let value = rounded(figure.value);
+    Row {
+        value,
+        unit: figure.unit,
+        baseline: None,
+        ratio: None,
+        q1: value,
+        q3: value,
+        target: figure.at_most,
+        met,
+        cause: match met {
+            Some(true) => None,
+            Some(false) => Some(cause.unwrap_or_else(|| NO_CAUSE.to_owned())),
+            None => cause,
+        },
+        name: figure.name,
+        command: figure.command,
+    }
 }
 
 fn compared_row(
@@ -148,17 +204,19 @@ fn rounded(figure: f64) -> f64 {
 
 /// The cells of a row, for both tables.
 fn cells(row: &Row) -> [String; 6] {
-    let ratio = row.ratio.map_or_else(
-        || format!("[{} … {}] {}", row.q1, row.q3, row.unit),
-        |ratio| format!("{ratio:.2} [{:.2} … {:.2}]", row.q1, row.q3),
-    );
+    let ratio = match row.ratio {
+        Some(ratio) => format!("{ratio:.2} [{:.2} … {:.2}]", row.q1, row.q3),
+        None if row.q1 < row.q3 => format!("[{} … {}] {}", row.q1, row.q3, row.unit),
+        None => String::new(),
+    };
+    let sign = if row.ratio.is_some() { '≥' } else { '≤' };
     [
         row.name.clone(),
         format!("{} {}", row.value, row.unit),
         row.baseline.clone().unwrap_or_default(),
         ratio,
         row.target
-            .map(|target| format!("≥ {target}"))
+            .map(|target| format!("{sign} {target}"))
             .unwrap_or_default(),
         row.met
             .map(|met| if met { "yes" } else { "NO" }.to_owned())
@@ -218,7 +276,7 @@ fn details(visits: &Visits) -> Vec<[String; 6]> {
         .map(|(target, own)| {
             let spread = |of: &dyn Fn(&Visit) -> Option<f64>| Spread::of(own.iter().filter_map(of));
             let to_ceiling = ceiling
-                .filter(|_| *target != Target::Es256)
+                .filter(|_| *target != Target::Es256 && target.phase() == Phase::Requests)
                 .and_then(|ceiling| {
                     Spread::of(
                         own.iter()
@@ -240,7 +298,12 @@ fn details(visits: &Visits) -> Vec<[String; 6]> {
 
 /// What else the machine did: the first thing to look at when figures surprise.
 pub(super) fn others(visits: &Visits) -> String {
-    let shares = visits.values().flatten().map(|visit| visit.others * 100.0);
+    // PostgreSQL's processes are neither, and busy on purpose.
+    let shares = visits
+        .iter()
+        .filter(|(target, _)| !target.is_on_postgres())
+        .flat_map(|(_, visits)| visits)
+        .map(|visit| visit.others * 100.0);
     let shares = shown(Spread::of(shares), 1);
     format!(
         "During the visits, programs that were neither server nor client used {shares} % of the\n\
@@ -317,16 +380,30 @@ build with default settings (SQLite, in an empty folder), and is asked in its te
 after {credentials} credentials of each kind were made through its admin API. oidc-provider is one
 Node.js process with its own in-memory store and as many clients.
 
+For `scale-…` the same node (`crates/wayleave/bench/scale.rs`) fills its directory with generated
+Management credentials of one secret each, in memory only. {credentials} requests are made with keys
+spread evenly over all of them, or with all keys in turn where there are fewer. Memory is how much
+the resident memory of the process grew from before filling to after it, for each credential. For
+the load, credentials are imported into a SQLite database first; the time is that of opening a node
+on it, up to where it could answer, in a new process, the file being in the system's page cache.
+
+A credential is made in two commits. With 64 callers those that wait share one on SQLite, while
+PostgreSQL makes one for each. The disk is this machine's.
+
 {details}
 Median and quartiles. p50 and p99 are what the client saw with all its connections busy. The server's
-processor time is the user and system time of its processes; for `es256` one request is a signature.
+processor time is the user and system time of its processes, PostgreSQL's not among them; for
+`es256` one request is a signature.
 
 ## How
 
-- One client: `wrk` with one thread and 32 connections (16 to oidc-provider), replaying
-  {credentials} different requests prepared beforehand, in an order that is shuffled once.
-- All servers are started once. Each of {rounds} rounds visits every target for {seconds} s, beginning
-  with another one each time, so that what else happens on the machine meets all alike.
+- One client: `wrk` with one thread and 32 connections (16 to oidc-provider, 1 or 64 to make
+  credentials), replaying {credentials} different requests prepared beforehand, in an order that is
+  shuffled once; those that make a credential are all the same.
+- There are three groups, one after another: checks and tokens, `scale-…`, and `create-…`. All
+  servers of a group are started once. Each of {rounds} rounds visits every target of the group for
+  {seconds} s, beginning with another one each time, so that what else happens on the machine meets
+  all alike. Memory and load are measured once.
 - Before the rounds every kind of answer is looked at (all of them for the checks) and each target
   is visited once without counting. An answer that is not 2xx, or a broken connection, ends the run.
 - The signature's own cost is measured in the same rounds, on all cores at once, over the time that
@@ -346,10 +423,14 @@ processor time is the user and system time of its processes; for `es256` one req
 
     cargo xtask bench                        # everything; writes this page
     cargo xtask bench --only signed-check    # one target and its baseline; writes nothing
+    cargo xtask bench --only scale           # directories of different sizes, and the load
+    cargo xtask bench --only load --load 10000000
+    cargo xtask bench --only creation        # credentials made through the admin API
     cargo xtask bench --quick --no-write     # does it all work?
 
-It needs Linux, Node.js with npm, and `wrk` (Debian's package; installed where the command may).
-One target takes a few seconds, everything some minutes. Let nothing else run.
+It needs Linux, Node.js with npm, PostgreSQL and `wrk` (Debian's packages; installed where the
+command may). One target takes a few seconds, everything some minutes, 4 GiB of memory and 2 GiB of
+disk. Let nothing else run.
 
 ## Reading noise
 
@@ -371,7 +452,12 @@ fn missed_text(report: &Report) -> String {
     let mut text = String::new();
     for row in &report.rows {
         if let Some(cause) = &row.cause {
-            writeln!(text, "- **{}** was missed: {cause}", row.name).ok();
+            let missed = if row.met == Some(false) {
+                " was missed"
+            } else {
+                ""
+            };
+            writeln!(text, "- **{}**{missed}: {cause}", row.name).ok();
         }
     }
     if text.is_empty() {
@@ -409,11 +495,26 @@ mod tests {
             (Target::Es256, three(60_000.0, 33.0)),
             (Target::SignedCheck, three(56_000.0, 10.0)),
             (Target::OauthIssue, three(20_000.0, 44.0)),
+            (Target::CreateSqliteAlone, three(500.0, 900.0)),
         ])
     }
 
+    fn once() -> Vec<Once> {
+        let once = |name: &str, value, unit, at_most| Once {
+            name: name.to_owned(),
+            value,
+            unit,
+            at_most,
+            command: format!("cargo xtask bench --only {name}"),
+        };
+        vec![
+            once("memory", 150.0, "bytes/credential", Some(170.0)),
+            once("load", 12.3456, "s", None),
+        ]
+    }
+
     fn report(causes: &Causes) -> Report {
-        Report::new("a machine".to_owned(), &visits(), causes)
+        Report::new("a machine".to_owned(), &visits(), once(), causes)
     }
 
     fn row<'a>(report: &'a Report, name: &str) -> &'a Row {
@@ -481,8 +582,41 @@ mod tests {
                 "one ES256 signature",
                 "signed check",
                 "token issue (form): ES256's share of server CPU",
+                "memory",
+                "load",
+                "credential creation, alone (SQLite)",
             ]
         );
+    }
+
+    #[test]
+    fn a_figure_of_its_own_has_at_most_a_limit() {
+        let report = report(&Causes::from([("load".to_owned(), "slow disk".to_owned())]));
+        let memory = row(&report, "memory");
+        assert_eq!((memory.target, memory.met), (Some(170.0), Some(true)));
+        assert_eq!(cells(memory)[3..], ["", "≤ 170", "yes"]);
+        let load = row(&report, "load");
+        assert_eq!((load.value, load.met), (12.346, None));
+        assert_eq!(
+            missed_text(&report).matches("**load**: slow disk").count(),
+            1
+        );
+        let too_large = Once {
+            value: 171.0,
+            ..once().remove(0)
+        };
+        let missed = once_row(too_large, &Causes::new());
+        assert_eq!(
+            (missed.met, missed.cause.as_deref()),
+            (Some(false), Some(NO_CAUSE))
+        );
+    }
+
+    #[test]
+    fn credentials_are_counted_as_such() {
+        let report = report(&Causes::new());
+        let row = row(&report, "credential creation, alone (SQLite)");
+        assert_eq!((row.value, row.unit), (500.0, "credentials/s"));
     }
 
     #[test]

@@ -51,13 +51,15 @@ pub(super) struct Rounds<'a> {
     pub(super) options: &'a Options,
     pub(super) places: &'a Places,
     pub(super) wrk: &'a Wrk,
+    /// What is visited in each round.
+    pub(super) targets: Vec<Target>,
     pub(super) stands: BTreeMap<Target, Stand<'a>>,
 }
 
 impl Rounds<'_> {
     /// Looks at every kind of answer and lets everything become warm, then measures.
     pub(super) fn run(&mut self) -> Result<Visits, String> {
-        for target in self.options.targets.iter().copied() {
+        for target in self.targets.clone() {
             eprintln!("bench: trying out {}", target.name());
             if let Some(stand) = self.stands.get_mut(&target) {
                 stand.workload.try_out()?;
@@ -67,9 +69,9 @@ impl Rounds<'_> {
         let mut visits = Visits::new();
         for round in 0..self.options.rounds {
             eprintln!("bench: round {} of {}", round + 1, self.options.rounds);
-            for target in rotated(&self.options.targets, round) {
+            for target in rotated(&self.targets, round) {
                 let visit = self.visit(target)?;
-                eprintln!("bench:   {:12} {visit}", target.name());
+                eprintln!("bench:   {:18} {visit}", target.name());
                 visits.entry(target).or_default().push(visit);
             }
         }

@@ -8,6 +8,9 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
 use crate::command::{command, last_lines};
 
 /// Outlives this program even when that is killed: its standard input then ends, and it stops the
@@ -104,6 +107,11 @@ impl Drop for Scratch {
     }
 }
 
+#[derive(Deserialize)]
+struct Address {
+    address: String,
+}
+
 /// A running server, stopped when dropped.
 pub(crate) struct Server<'a> {
     name: String,
@@ -126,6 +134,10 @@ impl Server<'_> {
                 return Ok(found);
             }
             if let Ok(Some(status)) = self.child.try_wait() {
+                // It may have done it last of all.
+                if let Some(found) = look() {
+                    return Ok(found);
+                }
                 return Err(format!(
                     "{} ended ({status}):\n{}",
                     self.name,
@@ -163,11 +175,18 @@ impl Server<'_> {
 
     /// Waits for the line `{"address":"HOST:PORT"}` that our own servers print.
     pub(super) fn wait_for_address(&mut self) -> Result<String, String> {
+        let line: Address = self.wait_for_line(Duration::from_secs(120))?;
+        Ok(line.address)
+    }
+
+    /// Waits for the one line of JSON that it prints.
+    pub(super) fn wait_for_line<T: DeserializeOwned>(
+        &mut self,
+        patience: Duration,
+    ) -> Result<T, String> {
         let output = self.output.clone();
-        self.wait_for(Duration::from_secs(120), || {
-            let line: serde_json::Value =
-                serde_json::from_str(&fs::read_to_string(&output).ok()?).ok()?;
-            line["address"].as_str().map(str::to_owned)
+        self.wait_for(patience, || {
+            serde_json::from_str(&fs::read_to_string(&output).ok()?).ok()
         })
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::fill::{Demo, Key};
+use super::options::Options;
 use super::scratch::{Scratch, Server};
-use super::target::Target;
+use super::target::{Phase, Target};
 use crate::command::{cargo, command, find, quiet};
 
 /// Where things are in the checkout.
@@ -45,14 +46,19 @@ impl Places {
         })
     }
 
+    /// The program with very many credentials.
+    pub(super) fn scale(&self) -> PathBuf {
+        self.build.join("release/examples/scale")
+    }
+
     /// The ceiling server's binary.
     pub(super) fn ceiling(&self) -> PathBuf {
         self.build.join("release/examples/ceiling")
     }
 }
 
-/// Builds the ceiling server and, where it takes part, Wayleave, both for release.
-pub(super) fn build(places: &Places, targets: &[Target]) -> Result<(), String> {
+/// Builds what takes part for release.
+pub(super) fn build(places: &Places, options: &Options) -> Result<(), String> {
     eprintln!("bench: building for release");
     let build = |words: &[&str]| {
         quiet(
@@ -62,10 +68,17 @@ pub(super) fn build(places: &Places, targets: &[Target]) -> Result<(), String> {
                 .args(words),
         )
     };
-    if targets.iter().any(|target| target.audience().is_some()) {
+    let has = |phase| !options.targets_of(phase).is_empty();
+    if has(Phase::Requests) || has(Phase::Creation) {
         build(&["--package", "wayleave"])?;
     }
-    build(&["--package", "xtask", "--example", "ceiling"])
+    if has(Phase::Scale) || options.load.is_some() {
+        build(&["--package", "wayleave", "--example", "scale"])?;
+    }
+    if has(Phase::Requests) {
+        build(&["--package", "xtask", "--example", "ceiling"])?;
+    }
+    Ok(())
 }
 
 /// Starts the ceiling server; returns its `HOST:PORT`.
@@ -81,17 +94,24 @@ pub(super) fn start_ceiling<'a>(
 }
 
 /// Starts Wayleave's demo, with the settings that it has by default, in an empty folder.
+/// `postgres`: the URL of an empty database that the test environment has instead of SQLite.
 pub(super) fn start_wayleave<'a>(
     places: &Places,
     scratch: &'a Scratch,
+    name: &str,
+    postgres: Option<&str>,
 ) -> Result<(Server<'a>, Demo), String> {
-    let data = scratch.path("data");
+    let data = scratch.path(&format!("{name}-data"));
     let mut program = command(places.build.join("release/wayleave"));
     program.arg("demo").arg("--data").arg(&data);
     for address in ["--live", "--test", "--admin"] {
         program.args([address, "127.0.0.1:0"]);
     }
-    let mut server = scratch.start("wayleave", program)?;
+    if let Some(url) = postgres {
+        program.arg("--live-database").arg(data.join("live.db"));
+        program.args(["--test-database", url]);
+    }
+    let mut server = scratch.start(name, program)?;
     let written = data.join("demo.json");
     let text = server.wait_for(Duration::from_secs(60), || {
         fs::read_to_string(&written).ok()

@@ -11,6 +11,24 @@ pub(super) enum Target {
     TokenIssue,
     OidcOpaque,
     OidcEs256,
+    ScaleThousand,
+    ScaleMillion,
+    ScaleTenMillion,
+    CreateSqliteAlone,
+    CreateSqliteMany,
+    CreatePostgresAlone,
+    CreatePostgresMany,
+}
+
+/// Targets that are visited in the same rounds; only their servers run meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Phase {
+    /// Checks and tokens, ours and others'.
+    Requests,
+    /// One check before directories of different sizes.
+    Scale,
+    /// Credentials made through the admin API.
+    Creation,
 }
 
 /// Which figure of two targets is compared.
@@ -35,7 +53,7 @@ pub(super) struct Comparison {
 
 impl Target {
     /// In the order of the tables.
-    pub(super) const ALL: [Target; 8] = [
+    pub(super) const ALL: [Target; 15] = [
         Target::Ceiling,
         Target::Es256,
         Target::SignedCheck,
@@ -44,7 +62,26 @@ impl Target {
         Target::TokenIssue,
         Target::OidcOpaque,
         Target::OidcEs256,
+        Target::ScaleThousand,
+        Target::ScaleMillion,
+        Target::ScaleTenMillion,
+        Target::CreateSqliteAlone,
+        Target::CreateSqliteMany,
+        Target::CreatePostgresAlone,
+        Target::CreatePostgresMany,
     ];
+
+    /// With whom it is visited.
+    pub(super) fn phase(self) -> Phase {
+        match self {
+            Target::ScaleThousand | Target::ScaleMillion | Target::ScaleTenMillion => Phase::Scale,
+            Target::CreateSqliteAlone
+            | Target::CreateSqliteMany
+            | Target::CreatePostgresAlone
+            | Target::CreatePostgresMany => Phase::Creation,
+            _ => Phase::Requests,
+        }
+    }
 
     /// Its name on the command line and in the tables.
     pub(super) fn name(self) -> &'static str {
@@ -57,6 +94,13 @@ impl Target {
             Target::TokenIssue => "token-issue",
             Target::OidcOpaque => "oidc-opaque",
             Target::OidcEs256 => "oidc-es256",
+            Target::ScaleThousand => "scale-1k",
+            Target::ScaleMillion => "scale-1m",
+            Target::ScaleTenMillion => "scale-10m",
+            Target::CreateSqliteAlone => "create-sqlite-1",
+            Target::CreateSqliteMany => "create-sqlite-64",
+            Target::CreatePostgresAlone => "create-postgres-1",
+            Target::CreatePostgresMany => "create-postgres-64",
         }
     }
 
@@ -67,6 +111,11 @@ impl Target {
             Target::Es256 => "one ES256 signature",
             Target::OidcOpaque => "oidc-provider, opaque tokens",
             Target::OidcEs256 => "oidc-provider, ES256 tokens",
+            Target::ScaleThousand => "signed check at 1 thousand credentials",
+            Target::CreateSqliteAlone => "credential creation, alone (SQLite)",
+            Target::CreateSqliteMany => "credential creation, 64 at a time (SQLite)",
+            Target::CreatePostgresAlone => "credential creation, alone (PostgreSQL)",
+            Target::CreatePostgresMany => "credential creation, 64 at a time (PostgreSQL)",
             other => other.name(),
         }
     }
@@ -105,6 +154,24 @@ impl Target {
             Target::OidcEs256 => {
                 "oidc-provider: the same, with access tokens as JWTs signed by ES256, like ours"
             }
+            Target::ScaleThousand => {
+                "Wayleave: as `signed-check`, with 1 thousand generated Management credentials \
+                 in memory"
+            }
+            Target::ScaleMillion => "the same with 1 million, asked about keys from all of them",
+            Target::ScaleTenMillion => "the same with 10 million",
+            Target::CreateSqliteAlone => {
+                "Wayleave: `POST /test/v1/credentials` to the admin API for a Management \
+                 credential, over one connection; each is two commits, the audit row before the \
+                 act and then the credential with the row of its completion, and is answered \
+                 after both; SQLite, each commit synced to the disk"
+            }
+            Target::CreateSqliteMany => "the same over 64 connections at once",
+            Target::CreatePostgresAlone => {
+                "the same over one connection, on PostgreSQL with `fsync` and \
+                 `synchronous_commit` on"
+            }
+            Target::CreatePostgresMany => "the same over 64 connections at once, on PostgreSQL",
         }
     }
 
@@ -115,7 +182,9 @@ impl Target {
             Target::TokenCheck => &TOKEN_CHECK,
             Target::OauthIssue => &OAUTH_ISSUE,
             Target::TokenIssue => &TOKEN_ISSUE,
-            Target::Ceiling | Target::Es256 | Target::OidcOpaque | Target::OidcEs256 => &[],
+            Target::ScaleMillion => &SCALE_MILLION,
+            Target::ScaleTenMillion => &SCALE_TEN_MILLION,
+            _ => &[],
         }
     }
 
@@ -125,8 +194,30 @@ impl Target {
             Target::SignedCheck => Some("management"),
             Target::TokenCheck | Target::TokenIssue => Some("routes"),
             Target::OauthIssue => Some("platform"),
-            Target::Ceiling | Target::Es256 | Target::OidcOpaque | Target::OidcEs256 => None,
+            _ => None,
         }
+    }
+
+    /// How many credentials its directory has, when the largest one has so many.
+    pub(super) fn directory(self, largest: usize) -> usize {
+        match self {
+            Target::ScaleThousand => largest.min(1_000),
+            Target::ScaleMillion => largest / 10,
+            _ => largest,
+        }
+    }
+
+    /// Whether it is asked about signed requests, which grow old.
+    pub(super) fn is_signed_check(self) -> bool {
+        self == Target::SignedCheck || self.phase() == Phase::Scale
+    }
+
+    /// Whether its data is in PostgreSQL.
+    pub(super) fn is_on_postgres(self) -> bool {
+        matches!(
+            self,
+            Target::CreatePostgresAlone | Target::CreatePostgresMany
+        )
     }
 
     /// Whether it is the peer and not ours.
@@ -136,7 +227,12 @@ impl Target {
 
     /// How many connections the client holds open to it.
     pub(super) fn connections(self) -> usize {
-        if self.is_oidc_provider() { 16 } else { 32 }
+        match self {
+            Target::OidcOpaque | Target::OidcEs256 => 16,
+            Target::CreateSqliteAlone | Target::CreatePostgresAlone => 1,
+            Target::CreateSqliteMany | Target::CreatePostgresMany => 64,
+            _ => 32,
+        }
     }
 }
 
@@ -153,6 +249,18 @@ const TOKEN_CHECK: [Comparison; 1] = [Comparison {
     measure: Measure::Rate,
     at_least: 0.75,
 }];
+
+const SCALE_MILLION: [Comparison; 1] = scale("signed check at 1 million credentials");
+const SCALE_TEN_MILLION: [Comparison; 1] = scale("signed check at 10 million credentials");
+
+const fn scale(name: &'static str) -> [Comparison; 1] {
+    [Comparison {
+        name,
+        baseline: Target::ScaleThousand,
+        measure: Measure::Rate,
+        at_least: 0.92,
+    }]
+}
 
 const OAUTH_ISSUE: [Comparison; 3] = issue([
     "token issue (form): ES256's share of server CPU",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::client::{Connection, in_parallel};
 use super::fill::{self, Environment, Key, post};
 use super::sign;
-use super::target::Target;
+use super::target::{Phase, Target};
 use super::wrk::write_requests;
 
 /// Signed requests live 300 s, tokens 60 minutes: all are made anew long before.
@@ -50,11 +50,31 @@ impl Workload {
         Ok(workload)
     }
 
+    /// One request that may be sent again and again.
+    pub(super) fn of_one(
+        target: Target,
+        address: &str,
+        file: PathBuf,
+        request: String,
+    ) -> Result<Workload, String> {
+        let mut workload = Workload {
+            target,
+            address: address.to_owned(),
+            file,
+            keys: Vec::new(),
+            protected_path: String::new(),
+            made: Instant::now(),
+            requests: vec![request],
+        };
+        workload.make()?;
+        Ok(workload)
+    }
+
     /// Makes the requests anew when they may be refused soon for their age.
     pub(super) fn freshen(&mut self) -> Result<(), String> {
         let lifetime = match self.target {
-            Target::SignedCheck => SIGNED_FOR,
             Target::TokenCheck => TOKENS_FOR,
+            target if target.is_signed_check() => SIGNED_FOR,
             _ => FOR_EVER,
         };
         if self.made.elapsed() < lifetime {
@@ -78,14 +98,15 @@ impl Workload {
                 .collect()
         };
         self.requests = match self.target {
-            Target::Ceiling | Target::SignedCheck => self.signed_checks()?,
+            target if target.is_signed_check() => self.signed_checks()?,
+            Target::Ceiling => self.signed_checks()?,
             Target::TokenCheck => self.token_checks()?,
             Target::OauthIssue => each(|host, key| form_request("/oauth/token", host, key)),
             Target::TokenIssue => each(fill::token_request),
             Target::OidcOpaque | Target::OidcEs256 => {
                 each(|host, key| form_request("/token", host, key))
             }
-            Target::Es256 => Vec::new(),
+            _ => std::mem::take(&mut self.requests),
         };
         write_requests(&self.file, &self.requests)
     }
@@ -114,7 +135,9 @@ impl Workload {
     /// The status that each request must be answered with.
     fn expected(&self) -> u16 {
         match self.target {
-            Target::SignedCheck | Target::TokenCheck => 204,
+            Target::TokenCheck => 204,
+            target if target.is_signed_check() => 204,
+            target if target.phase() == Phase::Creation => 201,
             _ => 200,
         }
     }
@@ -123,7 +146,8 @@ impl Workload {
     /// checks, which so have seen each token, and some of the dearer ones.
     pub(super) fn try_out(&self) -> Result<(), String> {
         let count = match self.target {
-            Target::SignedCheck | Target::TokenCheck => self.requests.len(),
+            Target::TokenCheck => self.requests.len(),
+            target if target.is_signed_check() => self.requests.len(),
             _ => self.requests.len().min(200),
         };
         in_parallel(&self.address, "answers", count, |connection, index| {
