@@ -1,11 +1,7 @@
 //! Developers' commands. `cargo xtask test` installs what the tests need and runs everything;
-<<<<<<< HEAD
-//! `cargo xtask bench` measures and writes `docs/benchmarks.md`; `cargo xtask release` builds what is
-//! handed out.
-=======
 //! `cargo xtask bench` measures and writes `docs/benchmarks.md`; `cargo xtask faults` kills a
-//! server under load and writes `docs/reliability.md`.
->>>>>>> 3bdba2c (Add cargo xtask faults: kill it under load, look for what was lost)
+//! server under load and writes `docs/reliability.md`; `cargo xtask release` builds what is handed
+//! out.
 //!
 //! Built before anything else runs, so it depends on a few small crates and no async runtime.
 #![allow(
@@ -16,11 +12,8 @@
 mod bench;
 mod clients;
 mod command;
-<<<<<<< HEAD
 mod elf;
-=======
 mod faults;
->>>>>>> 3bdba2c (Add cargo xtask faults: kill it under load, look for what was lost)
 mod postgres;
 mod release;
 mod test;
@@ -31,23 +24,17 @@ const USAGE: &str = "\
 usage: cargo xtask test [FILTER…]   install what the tests need, then check and test everything;
                                     with filters only the tests whose names contain one of them
        cargo xtask bench [OPTION…]  measure, and write docs/benchmarks.md and docs/benchmarks.json
-<<<<<<< HEAD
+       cargo xtask faults [OPTION…] kill it again and again, look for what was lost, and write
+                                    docs/reliability.md and docs/reliability.json
        cargo xtask release          build the static binary and pack it into target/dist";
-=======
-       cargo xtask faults [OPTION…] kills it again and again and looks for what was lost; writes
-                                    docs/reliability.md and docs/reliability.json";
->>>>>>> 3bdba2c (Add cargo xtask faults: kill it under load, look for what was lost)
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((name, rest)) if name == "test" => test::run(rest),
         Some((name, rest)) if name == "bench" => bench::run(rest),
-<<<<<<< HEAD
-        Some((name, rest)) if name == "release" => release::run(rest),
-=======
         Some((name, rest)) if name == "faults" => faults::run(rest),
->>>>>>> 3bdba2c (Add cargo xtask faults: kill it under load, look for what was lost)
+        Some((name, rest)) if name == "release" => release::run(rest),
         Some((name, _)) if name == "help" || name == "--help" || name == "-h" => {
             println!("{USAGE}");
             Ok(())
