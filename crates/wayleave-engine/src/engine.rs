@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
-use wayleave_core::{CredentialId, Environment, SecretId, Timestamp};
+use wayleave_core::{CredentialId, Environment, PublicId, SecretId, Timestamp};
 use wayleave_store::{Change, ChangedNoun, Store, StoreError};
 
 use crate::audit::AuditKey;
@@ -82,6 +82,9 @@ pub struct Engine {
 struct FeedPlace {
     number: i64,
     read_at: Timestamp,
+    /// Credentials that were taken out of the directory when a reading failed. They are read with
+    /// the next one, whether or not the feed has passed their numbers by then.
+    unread: BTreeSet<CredentialId>,
 }
 
 /// How far an engine has followed the change feed.
@@ -146,6 +149,7 @@ impl Engine {
             feed: Mutex::new(FeedPlace {
                 number: 0,
                 read_at: clock.now(),
+                unread: BTreeSet::new(),
             }),
             clock,
             randomness,
@@ -261,7 +265,29 @@ impl Engine {
     /// Reads what changed since last time. A write of this node is followed by this before it is
     /// answered, so that a revocation holds on the very next request.
     pub(crate) async fn catch_up(&self) -> Result<(), Refusal> {
+        self.read_on(&mut *self.feed.lock().await).await
+    }
+
+    /// Takes over the change of a credential of this node. It is committed, so it holds: where the
+    /// database is away, nothing of the credential counts until it is read.
+    ///
+    /// It is taken out while nobody else reads: after another's reading, which may have passed its
+    /// number by, nothing would bring it back.
+    pub(crate) async fn catch_up_with(&self, public_id: &PublicId, id: CredentialId) {
         let mut place = self.feed.lock().await;
+        if let Err(error) = self.read_on(&mut place).await {
+            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
+            self.directory.remove(public_id.as_str(), Some(id));
+            place.unread.insert(id);
+        }
+    }
+
+    async fn read_on(&self, place: &mut FeedPlace) -> Result<(), Refusal> {
+        if !place.unread.is_empty() {
+            let ids: Vec<CredentialId> = place.unread.iter().copied().collect();
+            self.skip_unreadable("credential", self.put_credentials(ids).await)?;
+            place.unread.clear();
+        }
         loop {
             let after = place.number;
             let changes = self
@@ -269,14 +295,14 @@ impl Engine {
                 .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE)))
                 .await?;
             place.read_at = self.now();
-            self.standing.set(&place);
+            self.standing.set(place);
             if changes.is_empty() {
                 return Ok(());
             }
             let last = changes.last().map_or(after, |change| change.number);
             self.apply(&changes).await?;
             place.number = last;
-            self.standing.set(&place);
+            self.standing.set(place);
         }
     }
 
@@ -369,6 +395,10 @@ impl Engine {
             .map(|id| id.parse())
             .collect::<Result<_, _>>()
             .map_err(corrupt_change)?;
+        self.put_credentials(ids).await
+    }
+
+    async fn put_credentials(&self, ids: Vec<CredentialId>) -> Result<(), Refusal> {
         let read = self
             .store
             .read(move |reader| Box::pin(async move { reader.credentials_by_id(&ids).await }));
