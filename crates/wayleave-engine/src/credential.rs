@@ -540,11 +540,7 @@ impl Engine {
             Box::pin(async move { change_stored(transaction, id, change, now).await })
         });
         let (before, after) = written.await.map_err(not_found("credential"))?;
-        if let Err(error) = self.catch_up().await {
-            // It is committed, so it holds: nothing of this credential counts until it is read.
-            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
-            self.directory.remove(before.as_str(), Some(id));
-        }
+        self.catch_up_with(&before, id).await;
         Ok(after)
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
-use wayleave_core::{CredentialId, Environment, SecretId, Timestamp};
-use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Store, StoreError};
+use wayleave_core::{CredentialId, Environment, PublicId, SecretId, Timestamp};
+use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
 use crate::audit::AuditKey;
 use crate::directory::{Directory, LookupId};
@@ -86,6 +86,9 @@ struct FeedPlace {
     read_at: Timestamp,
     /// How many had asked when the last reading began: they have got what they asked for.
     served: u64,
+    /// Credentials that were taken out of the directory when a reading failed. They are read with
+    /// the next one, whether or not the feed has passed their numbers by then.
+    unread: BTreeSet<CredentialId>,
 }
 
 /// How far an engine has followed the change feed.
@@ -151,6 +154,7 @@ impl Engine {
                 number: 0,
                 read_at: clock.now(),
                 served: 0,
+                unread: BTreeSet::new(),
             }),
             feed_askers: AtomicU64::new(0),
             clock,
@@ -284,10 +288,45 @@ impl Engine {
     pub(crate) async fn catch_up(&self) -> Result<(), Refusal> {
         let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
         let mut place = self.feed.lock().await;
+        self.read_for(asker, &mut place).await
+    }
+
+    /// Takes over the change of a credential of this node. It is committed, so it holds: where the
+    /// database is away, nothing of the credential counts until it is read.
+    ///
+    /// It is taken out while nobody else reads: after another's reading, which may have passed its
+    /// number by, nothing would bring it back.
+    pub(crate) async fn catch_up_with(&self, public_id: &PublicId, id: CredentialId) {
+        let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut place = self.feed.lock().await;
+        if let Err(error) = self.read_for(asker, &mut place).await {
+            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
+            self.directory.remove(public_id.as_str(), Some(id));
+            place.unread.insert(id);
+        }
+    }
+
+    /// Takes over the change of a partner of this node; where the database is away, as it was
+    /// committed.
+    pub(crate) async fn catch_up_with_partner(&self, partner: &Partner) {
+        let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut place = self.feed.lock().await;
+        if let Err(error) = self.read_for(asker, &mut place).await {
+            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
+            self.directory.put_partner(partner);
+        }
+    }
+
+    async fn read_for(&self, asker: u64, place: &mut FeedPlace) -> Result<(), Refusal> {
         if place.served >= asker {
             return Ok(());
         }
         let served = self.feed_askers.load(Ordering::Acquire);
+        if !place.unread.is_empty() {
+            let ids: Vec<CredentialId> = place.unread.iter().copied().collect();
+            self.skip_unreadable("credential", self.put_credentials(ids).await)?;
+            place.unread.clear();
+        }
         loop {
             let after = place.number;
             let changes = self
@@ -295,10 +334,10 @@ impl Engine {
                 .read(move |reader| Box::pin(reader.changes_after(after, CHANGE_PAGE as i64)))
                 .await?;
             place.read_at = self.now();
-            self.standing.set(&place);
+            self.standing.set(place);
             self.apply(&changes).await?;
             place.number = changes.last().map_or(after, |change| change.number);
-            self.standing.set(&place);
+            self.standing.set(place);
             if changes.len() < CHANGE_PAGE {
                 place.served = served;
                 return Ok(());
@@ -395,6 +434,10 @@ impl Engine {
             .map(|id| id.parse())
             .collect::<Result<_, _>>()
             .map_err(corrupt_change)?;
+        self.put_credentials(ids).await
+    }
+
+    async fn put_credentials(&self, ids: Vec<CredentialId>) -> Result<(), Refusal> {
         let read = self
             .store
             .read(move |reader| Box::pin(async move { reader.credentials_by_id(&ids).await }));

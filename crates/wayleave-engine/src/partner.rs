@@ -75,7 +75,7 @@ impl Engine {
             })
         });
         let partner = changed.await.map_err(not_found("partner"))?;
-        self.directory.put_partner(&partner);
+        self.catch_up_with_partner(&partner).await;
         Ok(partner)
     }
 }
