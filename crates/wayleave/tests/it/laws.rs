@@ -47,7 +47,12 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ),
     (
         "wayleave-testkit",
-        &["wayleave-core", "wayleave-protocol", "wayleave-engine"],
+        &[
+            "wayleave-core",
+            "wayleave-protocol",
+            "wayleave-store",
+            "wayleave-engine",
+        ],
     ),
     ("xtask", &[]),
 ];
