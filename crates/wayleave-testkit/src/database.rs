@@ -153,6 +153,16 @@ impl RawSql {
         self.rows(sql).into_iter().map(text).collect()
     }
 
+    /// Bytes as this engine writes them in a statement.
+    pub fn literal(&self, bytes: &[u8]) -> String {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.is_postgres() {
+            format!("'\\x{digits}'::bytea")
+        } else {
+            format!("x'{digits}'")
+        }
+    }
+
     /// The names of all tables of Wayleave's.
     pub fn tables(&mut self) -> Vec<String> {
         let sql = if self.is_postgres() {
