@@ -365,11 +365,6 @@ impl TestNode {
     }
 }
 
-/// The token of the operator of the tests.
-pub(crate) fn operator_token() -> &'static str {
-    OPERATOR
-}
-
 /// The operator of the tests.
 pub(crate) fn operators() -> Operators {
     let operator = |name: &str, scope, token| Operator {

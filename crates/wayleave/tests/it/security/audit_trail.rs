@@ -1,7 +1,7 @@
 //! Row O7: whoever can only write to the database cannot alter the audit trail unseen.
 
 use wayleave_core::{Audience, Environment};
-use wayleave_engine::{AuditFault, AuditHead, AuditReport, verify_audit};
+use wayleave_engine::{AuditFault, AuditHead, AuditReport};
 use wayleave_testkit::RawSql;
 
 use super::database;
@@ -10,12 +10,7 @@ use crate::harness::{TestNode, on_both_databases};
 const LIVE: Environment = Environment::Live;
 
 fn verify(node: &TestNode, known: Option<&AuditHead>) -> AuditReport {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    let engine = node.engine(LIVE);
-    let verified = verify_audit(engine.store(), engine.vault(), known);
-    runtime.block_on(verified).expect("read")
+    super::verify_trail(node, LIVE, known)
 }
 
 /// A trail that is altered and put back.

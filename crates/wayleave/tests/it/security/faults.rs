@@ -6,26 +6,19 @@ use std::time::Duration;
 
 use serde_json::json;
 use wayleave_core::{Audience, Environment};
-use wayleave_engine::{AuditFault, StoreError, verify_audit};
+use wayleave_engine::{AuditFault, StoreError};
 use wayleave_testkit::{Address, DatabaseKind, RawSql};
 
 use super::{client_calls, database, on_each_database, without_limit};
-use crate::harness::{DemoProcess, Keys, NOW_S, TestNode, on_both_databases, operator_token};
+use crate::harness::{
+    DemoProcess, Keys, NOW_S, OPERATOR, TestNode, on_both_databases, wait_for,
+};
 use crate::storage::open_beside;
 
 const LIVE: Environment = Environment::Live;
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(future)
-}
-
 fn audit_faults(node: &TestNode) -> Vec<AuditFault> {
-    let engine = node.engine(LIVE);
-    let verified = verify_audit(engine.store(), engine.vault(), None);
-    block_on(verified).expect("read").faults
+    super::verify_trail(node, LIVE, None).faults
 }
 
 #[test]
@@ -83,7 +76,7 @@ on_both_databases! {
         let body = json!({ "partner": partner, "name": "Till" }).to_string();
         let request = format!(
             "POST /live/v1/integrations HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
-            operator_token(), body.len()
+            OPERATOR, body.len()
         );
         for turn in 0..200_u64 {
             let mut stream = TcpStream::connect(("127.0.0.1", node.admin.port())).expect("connected");
@@ -195,7 +188,7 @@ fn a_clock_that_jumps_makes_no_token_live_longer_and_breaks_nothing() {
         let management = node.keys(LIVE, Audience::Management);
         let tend = || {
             let engine = node.engine(LIVE);
-            block_on(async {
+            wait_for(async {
                 engine.tend_signing_keys().await.expect("keys");
                 engine.tend_credentials().await.expect("credentials");
                 engine.write_uses().await.expect("uses");

@@ -13,10 +13,11 @@ mod walls;
 use serde_json::{Value, json};
 use wayleave::node::NodeSettings;
 use wayleave_core::{Audience, Environment};
-use wayleave_engine::Database;
+use wayleave_engine::{AuditHead, AuditReport, Database, Vault, verify_audit};
+use wayleave_store::Snapshot;
 use wayleave_testkit::{Address, Call, DatabaseKind, RawSql};
 
-use crate::harness::{Keys, TestNode, root};
+use crate::harness::{Keys, TestNode, root, wait_for};
 
 /// Runs a check on both databases, with changed settings.
 fn on_each_database(change: impl Fn(&mut NodeSettings), check: impl Fn(TestNode)) {
@@ -67,6 +68,24 @@ fn objects(node: &TestNode, environment: Environment) -> Vec<Vec<Option<Vec<u8>>
     ];
     let rows = |(table, columns)| sql.rows(&format!("SELECT {columns} FROM {table} ORDER BY 1"));
     columns.into_iter().flat_map(rows).collect()
+}
+
+/// Checks the audit trail of an environment.
+fn verify_trail(
+    node: &TestNode,
+    environment: Environment,
+    known: Option<&AuditHead>,
+) -> AuditReport {
+    let of = |settings: &&wayleave::node::EnvironmentSettings| settings.environment == environment;
+    let settings = node.settings().environments.iter().find(of);
+    let key = std::fs::read_to_string(&settings.expect("both are there").master_key);
+    let vault = Vault::from_file(&key.expect("a key file")).expect("a vault");
+    let database = database(node, environment);
+    let verified = wait_for(async {
+        let mut snapshot = Snapshot::open(&database).await.expect("a database");
+        verify_audit(snapshot.reader(), &vault, known).await
+    });
+    verified.expect("a report")
 }
 
 /// Every way to show id and secret at the addresses that take them; what each is called.

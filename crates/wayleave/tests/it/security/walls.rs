@@ -8,7 +8,7 @@ use super::{
     ADMIN_CALLS, Objects, admin_call, client_calls, fits_a_header, keys_of_every_kind,
     naughty_strings, objects, on_each_database, other, without_limit,
 };
-use crate::harness::{NOW_S, TestNode, operator_token};
+use crate::harness::{NOW_S, OPERATOR, TestNode};
 
 #[test]
 fn no_id_of_one_environment_names_anything_in_the_other() {
@@ -24,12 +24,12 @@ fn no_id_of_one_environment_names_anything_in_the_other() {
                 if !Objects::is_named(path) && !Objects::is_named(body) {
                     continue;
                 }
-                let answer = admin_call(&node, foreign, call, &ids).bearer(operator_token()).send();
+                let answer = admin_call(&node, foreign, call, &ids).bearer(OPERATOR).send();
                 check_knows_nothing(call, &answer);
                 refused += 1;
                 if method == "GET" {
                     // In its own environment it is there.
-                    admin_call(&node, own, call, &ids).bearer(operator_token()).send().expect(200);
+                    admin_call(&node, own, call, &ids).bearer(OPERATOR).send().expect(200);
                 }
             }
             assert!(refused >= 25, "{refused}");
