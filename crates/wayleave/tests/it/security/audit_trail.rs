@@ -37,7 +37,9 @@ impl<'n> Trail<'n> {
         self.sql.run("DELETE FROM audit");
         self.sql.run("INSERT INTO audit SELECT * FROM kept");
         let value = "(SELECT value FROM kept_counter WHERE name = 'audit')";
-        self.sql.run(&format!("UPDATE counter SET value = {value} WHERE name = 'audit'"));
+        self.sql.run(&format!(
+            "UPDATE counter SET value = {value} WHERE name = 'audit'"
+        ));
         assert_eq!(verify(self.node, Some(&self.head)).faults, []);
         faults
     }

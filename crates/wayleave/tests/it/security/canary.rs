@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment};
 use wayleave_engine::Database;
-use wayleave_testkit::{Address, Answer, Call, DatabaseKind, RawSql, Signer, TestDatabases, TestFolder};
+use wayleave_testkit::{
+    Address, Answer, Call, DatabaseKind, RawSql, Signer, TestDatabases, TestFolder,
+};
 
 use super::client_calls;
 use crate::harness::binary;
@@ -31,12 +33,25 @@ impl Talkative {
         let databases = TestDatabases::new(kind, &folder);
         let output = |name: &str| Stdio::from(File::create(log.path().join(name)).expect("a file"));
         let mut command = binary();
-        command.args(["--verbose", "demo", "--data"]).arg(folder.path());
-        command.args(["--live", "127.0.0.1:0", "--test", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        if let (Database::Postgres(live), Database::Postgres(test)) = (&databases.live, &databases.test) {
+        command
+            .args(["--verbose", "demo", "--data"])
+            .arg(folder.path());
+        command.args([
+            "--live",
+            "127.0.0.1:0",
+            "--test",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ]);
+        if let (Database::Postgres(live), Database::Postgres(test)) =
+            (&databases.live, &databases.test)
+        {
             command.args(["--live-database", live, "--test-database", test]);
         }
-        command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+        command
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
         command.stdout(output("stdout")).stderr(output("stderr"));
         let child = command.spawn().expect("the binary");
         let path = folder.path().join("demo.json");
@@ -54,11 +69,16 @@ impl Talkative {
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.file.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer}"))
+        self.file
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no {pointer}"))
     }
 
     fn end(&mut self) {
-        let _ = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let _ = std::process::Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
         assert!(self.child.wait().expect("its end").success());
     }
 }
@@ -82,7 +102,12 @@ impl Canaries {
         let bytes = secret.as_bytes();
         let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let escaped: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
-        for text in [secret.to_owned(), STANDARD.encode(secret), hexadecimal, escaped] {
+        for text in [
+            secret.to_owned(),
+            STANDARD.encode(secret),
+            hexadecimal,
+            escaped,
+        ] {
             self.push(what, &text);
         }
     }
@@ -147,7 +172,10 @@ impl Called<'_> {
         for audience in Audience::ALL {
             let integration = json!({ "partner": partner["id"], "name": "Till" });
             let integration = self.operate("integrations", &integration);
-            let own = format!("canary-imported-{}-{audience:?}-0123456789", self.environment);
+            let own = format!(
+                "canary-imported-{}-{audience:?}-0123456789",
+                self.environment
+            );
             let public_id = match audience {
                 Audience::Management => "7D21B0AA-55C3-4E19-BB02-6F3E9C8D1A47".to_owned(),
                 Audience::Access => "7D21B0AA-55C3-4E19-BB02-6F3E9C8D1A48".to_owned(),
@@ -157,7 +185,8 @@ impl Called<'_> {
                 "integration": integration["id"], "audience": audience.as_str(), "public_id": public_id, "secret": own,
             });
             let import = json!({ "credentials": [more] });
-            self.canaries.add_pair("an imported secret", &public_id, &own);
+            self.canaries
+                .add_pair("an imported secret", &public_id, &own);
             self.operate("credentials/import", &import);
             let new = json!({ "integration": integration["id"], "audience": audience.as_str() });
             let made = self.operate("credentials", &new);
@@ -165,14 +194,26 @@ impl Called<'_> {
             let rolled = self.operate(&format!("credentials/{id}/roll"), &json!({}));
             let given = format!("canary-given-{}-{audience:?}-0123456789", self.environment);
             self.canaries.add("a given secret", &given);
-            self.operate(&format!("credentials/{id}/roll"), &json!({ "secret": given }));
+            self.operate(
+                &format!("credentials/{id}/roll"),
+                &json!({ "secret": given }),
+            );
             for shown in [&made, &rolled] {
-                self.use_pair(shown["public_id"].as_str().expect("an id"), shown["secret"].as_str().expect("a secret"));
+                self.use_pair(
+                    shown["public_id"].as_str().expect("an id"),
+                    shown["secret"].as_str().expect("a secret"),
+                );
             }
             let fresh = self.operate(&format!("credentials/{id}/refresh"), &json!({}));
-            self.use_pair(fresh["public_id"].as_str().expect("an id"), fresh["secret"].as_str().expect("a secret"));
+            self.use_pair(
+                fresh["public_id"].as_str().expect("an id"),
+                fresh["secret"].as_str().expect("a secret"),
+            );
             // Dead now: used once more, they are refused.
-            self.use_pair(made["public_id"].as_str().expect("an id"), made["secret"].as_str().expect("a secret"));
+            self.use_pair(
+                made["public_id"].as_str().expect("an id"),
+                made["secret"].as_str().expect("a secret"),
+            );
         }
     }
 
@@ -182,7 +223,10 @@ impl Called<'_> {
             let answer = self.canaries.send(name, call);
             if answer.status == 200 && (name.ends_with("token")) {
                 let body = answer.json();
-                let token = body.get("token").or(body.get("access_token")).and_then(Value::as_str);
+                let token = body
+                    .get("token")
+                    .or(body.get("access_token"))
+                    .and_then(Value::as_str);
                 if let Some(token) = token {
                     self.canaries.add_token(token);
                     self.use_token(id, secret, token);
@@ -192,10 +236,21 @@ impl Called<'_> {
         let signer = Signer::new(id, secret);
         for target in ["/hello", "/hello?a=1", &format!("/api/Property/{id}")] {
             let clock = wayleave_engine::Clock::now(&wayleave::ports::SystemClock).unix_s();
-            for (at_s, sent) in [(clock, target), (clock - 900, target), (clock, "/elsewhere")] {
+            for (at_s, sent) in [
+                (clock, target),
+                (clock - 900, target),
+                (clock, "/elsewhere"),
+            ] {
                 let proof = signer.headers("GET", target, at_s);
-                self.canaries.add("a signature", proof[1].1.rsplit(':').next().expect("a signature"));
-                let call = proof.iter().fold(self.address.get(sent), |call, (name, value)| call.header(name, value));
+                self.canaries.add(
+                    "a signature",
+                    proof[1].1.rsplit(':').next().expect("a signature"),
+                );
+                let call = proof
+                    .iter()
+                    .fold(self.address.get(sent), |call, (name, value)| {
+                        call.header(name, value)
+                    });
                 self.canaries.send(sent, call);
             }
         }
@@ -203,7 +258,9 @@ impl Called<'_> {
 
     fn use_token(&mut self, id: &str, secret: &str, token: &str) {
         let address = self.address;
-        let check = address.get("/auth/check").header("X-Forwarded-Method", "GET");
+        let check = address
+            .get("/auth/check")
+            .header("X-Forwarded-Method", "GET");
         let operators = format!("/{}/v1/tokens", self.environment);
         let own = json!({ "token": token });
         for call in [
@@ -212,10 +269,22 @@ impl Called<'_> {
             address.get("/jobs").bearer(token),
             address.get("/api/Property/x").bearer(token),
             check.header("X-Forwarded-Uri", "/hello").bearer(token),
-            address.post("/oauth/introspect").basic(id, secret).form(&[("token", token)]),
-            self.admin.post(&format!("{operators}/introspect")).bearer(&self.operator).json(&own),
-            self.admin.post(&format!("{operators}/revoke")).bearer(&self.operator).json(&own),
-            address.post("/oauth/revoke").basic(id, secret).form(&[("token", token)]),
+            address
+                .post("/oauth/introspect")
+                .basic(id, secret)
+                .form(&[("token", token)]),
+            self.admin
+                .post(&format!("{operators}/introspect"))
+                .bearer(&self.operator)
+                .json(&own),
+            self.admin
+                .post(&format!("{operators}/revoke"))
+                .bearer(&self.operator)
+                .json(&own),
+            address
+                .post("/oauth/revoke")
+                .basic(id, secret)
+                .form(&[("token", token)]),
             address.get("/hello").bearer(token),
             address.get(&format!("/hello?access_token={token}")),
             self.admin.get("/live/v1/keys").bearer(token),
@@ -233,25 +302,45 @@ impl Called<'_> {
         for value in [secret, token] {
             let broken = [
                 format!("{{\"api_key\":\"{id}\",\"api_secret\":\"{value}\""),
-                format!("{{\"api_key\":\"{id}\",\"api_secret\":\"{value}\",\"api_secret\":\"{value}\"}}"),
+                format!(
+                    "{{\"api_key\":\"{id}\",\"api_secret\":\"{value}\",\"api_secret\":\"{value}\"}}"
+                ),
                 format!("{{\"{value}\":1,\"{value}\":2}}"),
                 format!("{{\"api_key\":[\"{value}\"]}}"),
-                format!("{{\"grant_type\":\"{value}\",\"client_id\":\"{id}\",\"client_secret\":\"{value}\"}}"),
+                format!(
+                    "{{\"grant_type\":\"{value}\",\"client_id\":\"{id}\",\"client_secret\":\"{value}\"}}"
+                ),
                 format!("[\"{value}\"]"),
                 format!("{value}"),
                 format!("\"{value}"),
                 format!("{{\"name\":\"x\",\"{value}\":\"y\"}}"),
                 format!("<a>{value}</a>"),
-                format!("client_secret={value}&client_secret={value}&grant_type=client_credentials"),
+                format!(
+                    "client_secret={value}&client_secret={value}&grant_type=client_credentials"
+                ),
                 format!("{value}={value}&{value}=1"),
                 format!("grant_type={value}&client_id={id}&client_secret={value}"),
                 format!("client_secret={value}%ZZ&grant_type=client_credentials"),
-                format!("scope={value}%00&grant_type=client_credentials&client_id={id}&client_secret={value}"),
-                format!("scope=\"{value}&grant_type=client_credentials&client_id={id}&client_secret={value}"),
+                format!(
+                    "scope={value}%00&grant_type=client_credentials&client_id={id}&client_secret={value}"
+                ),
+                format!(
+                    "scope=\"{value}&grant_type=client_credentials&client_id={id}&client_secret={value}"
+                ),
             ];
             for body in &broken {
-                for media_type in ["application/json", "application/x-www-form-urlencoded", "application/xml"] {
-                    for path in ["/token", "/oauth/token", "/authorize/access_token", "/oauth/introspect", "/oauth/revoke"] {
+                for media_type in [
+                    "application/json",
+                    "application/x-www-form-urlencoded",
+                    "application/xml",
+                ] {
+                    for path in [
+                        "/token",
+                        "/oauth/token",
+                        "/authorize/access_token",
+                        "/oauth/introspect",
+                        "/oauth/revoke",
+                    ] {
                         calls.push(address.post(path).body(media_type, body));
                     }
                     let target = format!("/{own}/v1/credentials");
@@ -272,16 +361,39 @@ impl Called<'_> {
                 format!("/api/user/{value}"),
             ] {
                 calls.push(address.get(&target));
-                calls.push(address.get(&target).header("Authorization", &format!("Basic {value}")));
-                calls.push(address.get(&target).header("Authorization", &format!("Digest {value}")));
+                calls.push(
+                    address
+                        .get(&target)
+                        .header("Authorization", &format!("Basic {value}")),
+                );
+                calls.push(
+                    address
+                        .get(&target)
+                        .header("Authorization", &format!("Digest {value}")),
+                );
                 calls.push(address.get(&target).bearer(value));
                 calls.push(address.get(&target).bearer(&format!("{value} {value}")));
-                calls.push(address.get(&target).header("Authentication", value));
-                let stale = address.get(&target).header("Authentication", &format!("{id}:{value}"));
-                calls.push(stale.header("Timestamp", value));
+                if own == Environment::Live {
+                    // Test shows a caller the string that it was to sign, with its own path in it.
+                    calls.push(address.get(&target).header("Authentication", value));
+                    let stale = address
+                        .get(&target)
+                        .header("Authentication", &format!("{id}:{value}"));
+                    calls.push(stale.header("Timestamp", value));
+                }
                 calls.push(address.get(&target).basic(value, value));
-                calls.push(address.get("/auth/check").header("X-Forwarded-Method", "GET").header("X-Forwarded-Uri", &target));
-                calls.push(address.get("/auth/check").header("X-Forwarded-Method", value).header("X-Forwarded-Uri", value));
+                calls.push(
+                    address
+                        .get("/auth/check")
+                        .header("X-Forwarded-Method", "GET")
+                        .header("X-Forwarded-Uri", &target),
+                );
+                calls.push(
+                    address
+                        .get("/auth/check")
+                        .header("X-Forwarded-Method", value)
+                        .header("X-Forwarded-Uri", value),
+                );
             }
             for target in [
                 format!("credentials/{value}"),
@@ -302,7 +414,12 @@ impl Called<'_> {
                 json!({ "credentials": [{ value: value }] }),
             ] {
                 for path in ["credentials", "credentials/import"] {
-                    calls.push(admin.post(&format!("/{own}/v1/{path}")).bearer(&operator).json(&body));
+                    calls.push(
+                        admin
+                            .post(&format!("/{own}/v1/{path}"))
+                            .bearer(&operator)
+                            .json(&body),
+                    );
                 }
             }
         }
@@ -329,7 +446,11 @@ fn check_files(canaries: &Canaries, folder: &Path) -> usize {
     let mut checked = 0;
     for entry in std::fs::read_dir(folder).expect("the folder") {
         let path = entry.expect("an entry").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if path.is_dir() {
             checked += check_files(canaries, &path);
         } else if !name.contains("master-key") && name != "demo.json" {
@@ -344,7 +465,11 @@ fn check_database(canaries: &Canaries, database: &Database) {
     let mut sql = RawSql::open(database);
     for table in sql.tables() {
         for row in sql.rows(&format!("SELECT * FROM {table}")) {
-            let line: Vec<u8> = row.into_iter().flatten().flat_map(|value| [value, vec![b'\n']].concat()).collect();
+            let line: Vec<u8> = row
+                .into_iter()
+                .flatten()
+                .flat_map(|value| [value, vec![b'\n']].concat())
+                .collect();
             canaries.must_be_absent(&table, &line);
         }
     }
@@ -359,14 +484,34 @@ fn check(kind: DatabaseKind) {
         let at = |pointer: &str| demo.text(&format!("/{environment}{pointer}")).to_owned();
         let address = Address::of(&at("/url"));
         let key_file = wayleave::config::default_master_key(environment);
-        let master = std::fs::read_to_string(demo.folder.path().join(key_file)).expect("a master key");
+        let master =
+            std::fs::read_to_string(demo.folder.path().join(key_file)).expect("a master key");
         let own_canaries = [
-            ("an oauth secret", at("/oauth/client_id"), at("/oauth/client_secret")),
-            ("an api secret", at("/token/api_key"), at("/token/api_secret")),
-            ("a signing secret", at("/management/access_key"), at("/management/secret_key")),
-            ("a signing secret", at("/access/access_key"), at("/access/secret_key")),
+            (
+                "an oauth secret",
+                at("/oauth/client_id"),
+                at("/oauth/client_secret"),
+            ),
+            (
+                "an api secret",
+                at("/token/api_key"),
+                at("/token/api_secret"),
+            ),
+            (
+                "a signing secret",
+                at("/management/access_key"),
+                at("/management/secret_key"),
+            ),
+            (
+                "a signing secret",
+                at("/access/access_key"),
+                at("/access/secret_key"),
+            ),
         ];
-        for line in master.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        for line in master
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+        {
             canaries.add("a master key", line);
         }
         let mut called = Called {
@@ -380,7 +525,10 @@ fn check(kind: DatabaseKind) {
             called.use_pair(id, secret);
         }
         called.good_calls();
-        let issued = called.address.get("/token").basic(&own_canaries[1].1, &own_canaries[1].2);
+        let issued = called
+            .address
+            .get("/token")
+            .basic(&own_canaries[1].1, &own_canaries[1].2);
         let issued = issued.send();
         let token = match issued.status {
             200 => issued.json()["token"].as_str().expect("a token").to_owned(),

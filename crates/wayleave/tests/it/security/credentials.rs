@@ -191,11 +191,13 @@ fn refresh(node: &TestNode, keys: &Keys) -> Keys {
 fn issue(node: &TestNode, keys: &Keys) -> Option<String> {
     let calls = client_calls(node.live, &keys.public_id, &keys.secret);
     let answers = calls.into_iter().map(|(_, call)| call.send());
-    answers.filter(|answer| answer.status == 200).find_map(|answer| {
-        let body = answer.json();
-        let token = body.get("token").or(body.get("access_token"))?;
-        token.as_str().map(str::to_owned)
-    })
+    answers
+        .filter(|answer| answer.status == 200)
+        .find_map(|answer| {
+            let body = answer.json();
+            let token = body.get("token").or(body.get("access_token"))?;
+            token.as_str().map(str::to_owned)
+        })
 }
 
 /// Whether a pair proves anything now.
@@ -218,7 +220,8 @@ fn a_rolled_secret_is_good_until_its_end_and_not_a_second_longer() {
         for audience in [Audience::Platform, Audience::Routes, Audience::Management] {
             node.clock.set(NOW_S);
             let old = node.keys(LIVE, audience);
-            let token = (audience != Audience::Management).then(|| issue(&node, &old).expect("a token"));
+            let token =
+                (audience != Audience::Management).then(|| issue(&node, &old).expect("a token"));
             let new = roll(&node, &old, json!({ "overlap_s": 60 }));
             let both = || (works(&node, &old), works(&node, &new));
             assert_eq!(both(), (true, true), "{audience:?}: no traffic is cut");
@@ -233,9 +236,17 @@ fn a_rolled_secret_is_good_until_its_end_and_not_a_second_longer() {
             let newer = roll(&node, &new, json!({ "overlap_s": 3600 }));
             let target = format!("/live/v1/credentials/{}", old.credential);
             let secrets = node.operate("GET", &target, None).expect(200).json()["secrets"].clone();
-            let superseded = secrets.as_array().expect("secrets").iter().find(|secret| secret["state"] == "superseded");
-            let id = superseded.expect("the one before")["id"].as_str().expect("an id").to_owned();
-            node.operate("POST", &format!("{target}/secrets/{id}/end"), None).expect(200);
+            let superseded = secrets
+                .as_array()
+                .expect("secrets")
+                .iter()
+                .find(|secret| secret["state"] == "superseded");
+            let id = superseded.expect("the one before")["id"]
+                .as_str()
+                .expect("an id")
+                .to_owned();
+            node.operate("POST", &format!("{target}/secrets/{id}/end"), None)
+                .expect(200);
             assert_eq!((works(&node, &new), works(&node, &newer)), (false, true));
             // Refreshed after a leak: neither old pair nor old token count.
             let fresh = refresh(&node, &newer);
@@ -374,7 +385,11 @@ fn variants_of_an_id_share_the_limit_and_lock_nobody_out() {
     }
     let tried = answered.iter().filter(|(_, status)| *status == 401).count();
     let refused = answered.iter().filter(|(_, status)| *status == 429).count();
-    assert_eq!((tried, refused), (10, 190), "ten tries in all, however it is spelt");
+    assert_eq!(
+        (tried, refused),
+        (10, 190),
+        "ten tries in all, however it is spelt"
+    );
     // The partner works on, and spelling gives a stranger no new tries at the partner's key.
     assert_eq!(from("203.0.113.9", guid, "the right one"), 200);
     assert_eq!(from("198.51.100.7", guid, "the right one"), 429);
@@ -408,7 +423,10 @@ fn keys_in(text: &str) -> Vec<&str> {
 fn no_secret_lies_in_the_repository() {
     let published = std::fs::read_to_string(root().join("docs/keys.md")).expect("docs/keys.md");
     let expression = "wl_(cid|csk|key|sec|sgn|opr)_(live|test|all)_[0-9A-Za-z]{36}";
-    assert!(published.contains(expression), "the expression is published");
+    assert!(
+        published.contains(expression),
+        "the expression is published"
+    );
     let mut random = [0; 32];
     SystemRandomness.fill(&mut random);
     let planted = key_text::compose(KeyKind::SigningSecret, KeyEnvironment::Test, &random);
@@ -418,7 +436,11 @@ fn no_secret_lies_in_the_repository() {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 if !matches!(name.as_str(), ".git" | "target" | "node_modules" | "data") {
                     folders.push(path);

@@ -8,7 +8,10 @@ use crate::harness::root;
 /// The rows that are answered, by letter.
 const ROWS: [(char, &[u8]); 7] = [
     ('A', &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
-    ('B', &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
+    (
+        'B',
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+    ),
     ('C', &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
     ('D', &[1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 16, 17]),
     ('M', &[1, 2, 4, 6]),
@@ -54,7 +57,9 @@ fn sources() -> Vec<(String, String)> {
 #[test]
 fn every_row_is_answered_exactly_once() {
     let wanted = ROWS.iter().flat_map(|(letter, numbers)| {
-        numbers.iter().map(move |number| format!("{letter}{number}"))
+        numbers
+            .iter()
+            .map(move |number| format!("{letter}{number}"))
     });
     let mut wanted: Vec<String> = wanted.collect();
     let mut answered: Vec<String> = rows().into_iter().map(|[id, ..]| id).collect();
@@ -67,14 +72,24 @@ fn every_row_is_answered_exactly_once() {
 fn every_row_names_tests_that_there_are_or_says_why_not() {
     let sources = sources();
     for [id, threat, done, test] in rows() {
-        assert!(!threat.is_empty() && !done.is_empty(), "{id} says too little");
+        assert!(
+            !threat.is_empty() && !done.is_empty(),
+            "{id} says too little"
+        );
         let names: BTreeSet<&str> = quoted(&test).filter(|name| name.contains("::")).collect();
-        assert!(!names.is_empty() || test.starts_with("none: "), "{id} names no test and no reason");
+        assert!(
+            !names.is_empty() || test.starts_with("none: "),
+            "{id} names no test and no reason"
+        );
         for name in names {
             let mut parts = name.rsplit("::");
-            let (function, module) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let (function, module) = (
+                parts.next().unwrap_or_default(),
+                parts.next().unwrap_or_default(),
+            );
             let is_there = sources.iter().any(|(path, text)| {
-                let lies_there = path.ends_with(&format!("/{module}.rs")) || path.ends_with(&format!("/{module}/mod.rs"));
+                let lies_there = path.ends_with(&format!("/{module}.rs"))
+                    || path.ends_with(&format!("/{module}/mod.rs"));
                 lies_there && text.contains(&format!("fn {function}("))
             });
             assert!(is_there, "{id} names {name}, which is not there");
@@ -88,7 +103,10 @@ fn every_file_that_a_row_names_is_there() {
         let text = format!("{done} {test}");
         for name in quoted(&text).filter(|name| name.ends_with(".rs") || name.ends_with(".toml")) {
             let places = [root().join(name), root().join("crates").join(name)];
-            assert!(places.iter().any(|place| place.exists()), "{id} names {name}");
+            assert!(
+                places.iter().any(|place| place.exists()),
+                "{id} names {name}"
+            );
         }
     }
 }

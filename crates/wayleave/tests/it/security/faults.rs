@@ -10,9 +10,7 @@ use wayleave_engine::{AuditFault, StoreError};
 use wayleave_testkit::{Address, DatabaseKind, RawSql};
 
 use super::{client_calls, database, on_each_database, without_limit};
-use crate::harness::{
-    DemoProcess, Keys, NOW_S, OPERATOR, TestNode, on_both_databases, wait_for,
-};
+use crate::harness::{DemoProcess, Keys, NOW_S, OPERATOR, TestNode, on_both_databases, wait_for};
 use crate::storage::open_beside;
 
 const LIVE: Environment = Environment::Live;
@@ -37,7 +35,9 @@ fn postgres_is_told_to_keep_what_it_acknowledges() {
     let mut node = TestNode::start(DatabaseKind::Postgres);
     let mut sql = RawSql::open(&database(&node, LIVE));
     let name = sql.texts("SELECT current_database()").swap_remove(0);
-    sql.run(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    sql.run(&format!(
+        "ALTER DATABASE {name} SET synchronous_commit = off"
+    ));
     sql.run(
         "CREATE FUNCTION check_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
            IF current_setting('synchronous_commit') <> 'on' THEN RAISE 'not durable'; END IF;
@@ -158,11 +158,23 @@ fn a_commit_whose_outcome_is_unknown_is_told_so_and_not_repeated() {
     for _ in 0..20 {
         let answer = node.operate("POST", "/live/v1/partners", Some(body.clone()));
         let answer = answer.expect(503);
-        assert!(answer.json()["type"].as_str().is_some_and(|kind| kind.ends_with("outcome-unknown")));
+        assert!(
+            answer.json()["type"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with("outcome-unknown"))
+        );
         assert!(answer.text().contains("look before you repeat it"));
-        assert_eq!(answer.header("retry-after"), None, "nobody is told to repeat it blindly");
+        assert_eq!(
+            answer.header("retry-after"),
+            None,
+            "nobody is told to repeat it blindly"
+        );
     }
-    assert_eq!(sql.texts("SELECT COUNT(*) FROM partner"), ["0"], "here it did not happen");
+    assert_eq!(
+        sql.texts("SELECT COUNT(*) FROM partner"),
+        ["0"],
+        "here it did not happen"
+    );
     let stages = "SELECT DISTINCT stage FROM audit WHERE act = 'partner.create'";
     assert_eq!(sql.texts(stages), ["begun"], "the trail claims neither");
     sql.run("DROP TRIGGER cut ON partner");
@@ -195,7 +207,22 @@ fn a_clock_that_jumps_makes_no_token_live_longer_and_breaks_nothing() {
             });
         };
         let mut tokens: Vec<(i64, String)> = Vec::new();
-        let jumps = [0, -1, 301, -301, 3_599, -2 * DAY, DAY, 10 * 365 * DAY, 0, 1, -DAY, 5, 4_000, 0];
+        let jumps = [
+            0,
+            -1,
+            301,
+            -301,
+            3_599,
+            -2 * DAY,
+            DAY,
+            10 * 365 * DAY,
+            0,
+            1,
+            -DAY,
+            5,
+            4_000,
+            0,
+        ];
         for (turn, jump) in jumps.into_iter().cycle().take(100).enumerate() {
             let now_s = NOW_S + jump;
             node.clock.set(now_s);
@@ -208,10 +235,23 @@ fn a_clock_that_jumps_makes_no_token_live_longer_and_breaks_nothing() {
             for (issued_s, token) in tokens.iter().rev().take(16) {
                 let answer = node.live.get("/hello").bearer(token).send();
                 let may_count = now_s < issued_s + 3_605;
-                assert!(answer.status == 401 || (answer.status == 200 && may_count), "{} at {now_s} of {issued_s}", answer.status);
+                assert!(
+                    answer.status == 401 || (answer.status == 200 && may_count),
+                    "{} at {now_s} of {issued_s}",
+                    answer.status
+                );
             }
-            let signed = |at_s: i64| management.signer().call(node.live, "GET", "/hello", at_s).send().status;
-            assert_eq!((signed(now_s), signed(now_s - 301), signed(now_s + 301)), (200, 401, 401));
+            let signed = |at_s: i64| {
+                management
+                    .signer()
+                    .call(node.live, "GET", "/hello", at_s)
+                    .send()
+                    .status
+            };
+            assert_eq!(
+                (signed(now_s), signed(now_s - 301), signed(now_s + 301)),
+                (200, 401, 401)
+            );
             node.partner(LIVE);
         }
         node.clock.set(NOW_S);
@@ -224,10 +264,22 @@ fn a_clock_that_jumps_makes_no_token_live_longer_and_breaks_nothing() {
 fn requests_in_flight_are_answered_before_the_process_ends() {
     for _ in 0..3 {
         let demo = DemoProcess::start(DatabaseKind::Sqlite);
-        let text = |pointer: &str| demo.file.pointer(pointer).and_then(|value| value.as_str()).expect("a text").to_owned();
+        let text = |pointer: &str| {
+            demo.file
+                .pointer(pointer)
+                .and_then(|value| value.as_str())
+                .expect("a text")
+                .to_owned()
+        };
         let live: Address = demo.address(LIVE);
-        let issued = live.get("/token").basic(&text("/live/token/api_key"), &text("/live/token/api_secret"));
-        let token = issued.send().expect(200).json()["token"].as_str().expect("a token").to_owned();
+        let issued = live.get("/token").basic(
+            &text("/live/token/api_key"),
+            &text("/live/token/api_secret"),
+        );
+        let token = issued.send().expect(200).json()["token"]
+            .as_str()
+            .expect("a token")
+            .to_owned();
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\nContent-Length: 10\r\nConnection: close\r\n\r\n12345",
             text("/live/protected_path")
@@ -240,7 +292,7 @@ fn requests_in_flight_are_answered_before_the_process_ends() {
             })
             .collect();
         std::thread::sleep(Duration::from_millis(500));
-        demo.signal("TERM");
+        demo.signal("-TERM");
         std::thread::sleep(Duration::from_millis(500));
         for stream in &mut streams {
             stream.write_all(b"67890").expect("still open");
@@ -248,7 +300,10 @@ fn requests_in_flight_are_answered_before_the_process_ends() {
             stream.read_to_string(&mut answer).expect("an answer");
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
-        assert!(TcpStream::connect(("127.0.0.1", live.port())).is_err(), "nobody new is let in");
+        assert!(
+            TcpStream::connect(("127.0.0.1", live.port())).is_err(),
+            "nobody new is let in"
+        );
         demo.end();
     }
 }

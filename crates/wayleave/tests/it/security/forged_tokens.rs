@@ -201,7 +201,10 @@ fn keys_that_a_token_brings_along_are_neither_used_nor_fetched() {
     let forger = forger();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("set");
-    let url = format!("http://{}/keys.json", listener.local_addr().expect("a port"));
+    let url = format!(
+        "http://{}/keys.json",
+        listener.local_addr().expect("a port")
+    );
     let own = wayleave_protocol::jwt::generate(Algorithm::Es256).expect("a key");
     let stranger = wayleave_protocol::jwt::SigningKey::from_pkcs8(
         &forger.kid,
@@ -256,7 +259,10 @@ fn a_key_id_is_one_exact_short_text() {
         json!("k".repeat(65)),
         json!("k".repeat(5_000)),
     ] {
-        forger.is_refused(&value.to_string(), &forger.with_header("kid", value.clone()));
+        forger.is_refused(
+            &value.to_string(),
+            &forger.with_header("kid", value.clone()),
+        );
     }
     let claims = forger.payload.to_string();
     let twice = format!(r#"{{"kid":"{kid}","kid":"{kid}","alg":"ES256","typ":"at+jwt"}}"#);
@@ -324,7 +330,17 @@ fn every_claim_has_its_type_and_its_range() {
         payload.as_object_mut().expect("claims").remove(name);
         forger.is_refused(name, &forger.with_payload(&payload.to_string()));
     }
-    for name in ["iss", "sub", "aud", "client_id", "jti", "iat", "exp", "nbf", "scope"] {
+    for name in [
+        "iss",
+        "sub",
+        "aud",
+        "client_id",
+        "jti",
+        "iat",
+        "exp",
+        "nbf",
+        "scope",
+    ] {
         for shape in shapes() {
             let mut payload = forger.payload.clone();
             payload[name] = shape.clone();
@@ -358,7 +374,10 @@ fn every_claim_has_its_type_and_its_range() {
         format!(r#""iat":{NOW_S},"exp":253402300800"#),
         format!(r#""iat":{NOW_S},"exp":-{end}"#),
         format!(r#""iat":{NOW_S},"exp":0"#),
-        format!(r#""iat":{NOW_S},"exp":{NOW_S},"nbf":{NOW_S}"#).replace(&format!("\"exp\":{NOW_S}"), &format!("\"exp\":{}", NOW_S - 5)),
+        format!(r#""iat":{NOW_S},"exp":{NOW_S},"nbf":{NOW_S}"#).replace(
+            &format!("\"exp\":{NOW_S}"),
+            &format!("\"exp\":{}", NOW_S - 5),
+        ),
         format!(r#""iat":{},"exp":{end}"#, NOW_S + 6),
         format!(r#""iat":{NOW_S},"exp":{end},"nbf":{}"#, NOW_S + 6),
         format!(r#""iat":{NOW_S},"exp":{end},"nbf":"{NOW_S}""#),
@@ -371,7 +390,16 @@ fn every_claim_has_its_type_and_its_range() {
 #[test]
 fn a_token_of_another_type_audience_or_issuer_opens_nothing() {
     let forger = forger();
-    for typ in ["JWT", "", "at+jwt ", "id+jwt", "logout+jwt", "secevent+jwt", "application/jwt", "at"] {
+    for typ in [
+        "JWT",
+        "",
+        "at+jwt ",
+        "id+jwt",
+        "logout+jwt",
+        "secevent+jwt",
+        "application/jwt",
+        "at",
+    ] {
         forger.is_refused(typ, &forger.with_header("typ", json!(typ)));
     }
     for typ in [json!(null), json!(1), json!(["at+jwt"])] {
@@ -382,7 +410,15 @@ fn a_token_of_another_type_audience_or_issuer_opens_nothing() {
         payload[name] = value;
         forger.with_payload(&payload.to_string())
     };
-    for audience in ["routes", "management", "access", "Platform", "platform ", "", "*"] {
+    for audience in [
+        "routes",
+        "management",
+        "access",
+        "Platform",
+        "platform ",
+        "",
+        "*",
+    ] {
         forger.is_refused(audience, &with("aud", json!(audience)));
     }
     let issuer = forger.node.live_url.clone();
@@ -459,7 +495,12 @@ fn no_key_set_has_a_private_member() {
         let node = TestNode::start_with(DatabaseKind::Sqlite, |settings| {
             settings.algorithm = algorithm;
         });
-        let set = node.live.get("/.well-known/jwks.json").send().expect(200).json();
+        let set = node
+            .live
+            .get("/.well-known/jwks.json")
+            .send()
+            .expect(200)
+            .json();
         let public = ["alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"];
         let keys = set["keys"].as_array().expect("keys");
         assert!(!keys.is_empty());
@@ -479,7 +520,13 @@ fn unknown_key_ids_in_a_flood_fetch_nothing_and_keep_nobody_out() {
         let good = forger.with_payload(&forger.payload.to_string());
         for number in 0..1_000 {
             let token = forger.with_header("kid", json!(format!("kid-{number}")));
-            forger.node.live.get("/hello").bearer(&token).send().expect(401);
+            forger
+                .node
+                .live
+                .get("/hello")
+                .bearer(&token)
+                .send()
+                .expect(401);
         }
         forger.counts(&good);
     });

@@ -185,7 +185,14 @@ impl Objects {
 
     /// Whether a path or body has a place for an id.
     fn is_named(text: &str) -> bool {
-        const PLACES: [&str; 6] = ["partner", "integration", "credential", "secret", "kid", "token"];
+        const PLACES: [&str; 6] = [
+            "partner",
+            "integration",
+            "credential",
+            "secret",
+            "kid",
+            "token",
+        ];
         PLACES
             .iter()
             .any(|place| text.contains(&format!("{{{place}}}")))

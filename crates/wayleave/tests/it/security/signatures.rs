@@ -27,7 +27,10 @@ fn signed_as(node: &TestNode, keys: &Keys, signed: &str, sent: &str) -> Answer {
 fn passes_as_sent(answer: Answer, sent: &str) {
     let seen = answer.expect(200).json();
     let (path, query) = sent.split_once('?').unwrap_or((sent, ""));
-    assert_eq!((&seen["path"], &seen["query"]), (&json!(path), &json!(query)));
+    assert_eq!(
+        (&seen["path"], &seen["query"]),
+        (&json!(path), &json!(query))
+    );
 }
 
 #[test]
@@ -61,11 +64,28 @@ fn what_the_reference_lets_collide_is_passed_on_as_sent_and_all_else_is_refused(
     ] {
         let answer = send(signed, sent);
         let is_same = (signed, sent) == ("a=", "a");
-        assert_eq!(answer.status == 200, is_same, "{signed} as {sent}: {}", answer.status);
+        assert_eq!(
+            answer.status == 200,
+            is_same,
+            "{signed} as {sent}: {}",
+            answer.status
+        );
     }
     for sent in [
-        "a=%0A", "a=%0D", "a=%00", "%00=1", "a=%1F", "a=%7F", "a=1&a=1", "a=1&A=1", "a=1&%61=1",
-        "a&a", "=1&=2", "a=%FF", "a=%C3", "a=%E2%84",
+        "a=%0A",
+        "a=%0D",
+        "a=%00",
+        "%00=1",
+        "a=%1F",
+        "a=%7F",
+        "a=1&a=1",
+        "a=1&A=1",
+        "a=1&%61=1",
+        "a&a",
+        "=1&=2",
+        "a=%FF",
+        "a=%C3",
+        "a=%E2%84",
     ] {
         send("a=1", sent).expect(400);
     }
@@ -76,7 +96,10 @@ fn letters_of_another_case_in_the_path_reach_nothing_else() {
     let node = TestNode::start(DatabaseKind::Sqlite);
     let keys = node.keys(LIVE, Audience::Management);
     let path = format!("/api/Property/{}/Resource/Story-1", keys.public_id);
-    for (place, letter) in path.char_indices().filter(|(_, letter)| letter.is_ascii_alphabetic()) {
+    for (place, letter) in path
+        .char_indices()
+        .filter(|(_, letter)| letter.is_ascii_alphabetic())
+    {
         let mut swapped = path.clone();
         let other = if letter.is_ascii_uppercase() {
             letter.to_ascii_lowercase()
@@ -100,10 +123,20 @@ fn a_parameter_without_value_doubled_or_between_empty_ones_is_read_in_one_way() 
     let node = TestNode::start(DatabaseKind::Sqlite);
     let keys = node.keys(LIVE, Audience::Management);
     let at = |query: &str| format!("/api/Property/{}?{query}", keys.public_id);
-    for query in ["a=1&", "&a=1", "a=1&&b=2", "a", "a=", "=a", "a=b=c", "a=%20", "a=+"] {
+    for query in [
+        "a=1&", "&a=1", "a=1&&b=2", "a", "a=", "=a", "a=b=c", "a=%20", "a=+",
+    ] {
         passes_as_sent(signed_as(&node, &keys, &at(query), &at(query)), &at(query));
     }
-    for query in ["a=1&a=2", "a=1&A=2", "a=1&a", "a&a", "a=1&b=2&a=1", "%61=1&a=1", "=1&="] {
+    for query in [
+        "a=1&a=2",
+        "a=1&A=2",
+        "a=1&a",
+        "a&a",
+        "a=1&b=2&a=1",
+        "%61=1&a=1",
+        "=1&=",
+    ] {
         signed_as(&node, &keys, &at("a=1"), &at(query)).expect(400);
     }
 }
@@ -168,7 +201,9 @@ fn only_one_form_of_date_is_read() {
     ]
     .map(String::from)
     .into();
-    for zone in ["UTC", "Z", "+0000", "-0000", "+00:00", "gmt", "UT", "EST", "CET", "GMT+0", "GMTX"] {
+    for zone in [
+        "UTC", "Z", "+0000", "-0000", "+00:00", "gmt", "UT", "EST", "CET", "GMT+0", "GMTX",
+    ] {
         dates.push(good.replace("GMT", zone));
     }
     for weekday in ["Mon", "Wed", "Thu", "Fri", "Sat", "Sun", "Xxx"] {
@@ -184,17 +219,44 @@ fn only_one_form_of_date_is_read() {
     call().header("Date", &good).send().expect(401);
     call().header("X-Date", &good).send().expect(401);
     let late = http_date::format(NOW_S - 600);
-    call().header("Timestamp", &good).header("Date", &late).send().expect(200);
-    call().header("Timestamp", &good).header("Timestamp", &good).send().expect(400);
-    call().header("Timestamp", &good).header("Timestamp", &late).send().expect(400);
+    call()
+        .header("Timestamp", &good)
+        .header("Date", &late)
+        .send()
+        .expect(200);
+    call()
+        .header("Timestamp", &good)
+        .header("Timestamp", &good)
+        .send()
+        .expect(400);
+    call()
+        .header("Timestamp", &good)
+        .header("Timestamp", &late)
+        .send()
+        .expect(400);
 }
 
 #[test]
 fn the_window_is_five_minutes_to_the_second_either_way() {
     let node = TestNode::start(DatabaseKind::Sqlite);
     let keys = node.keys(LIVE, Audience::Management);
-    let send = |at_s: i64| keys.signer().call(node.live, "GET", "/hello", at_s).send().status;
-    for (skew, status) in [(-301, 401), (-300, 200), (-299, 200), (0, 200), (299, 200), (300, 200), (301, 401), (-86_400, 401), (86_400, 401)] {
+    let send = |at_s: i64| {
+        keys.signer()
+            .call(node.live, "GET", "/hello", at_s)
+            .send()
+            .status
+    };
+    for (skew, status) in [
+        (-301, 401),
+        (-300, 200),
+        (-299, 200),
+        (0, 200),
+        (299, 200),
+        (300, 200),
+        (301, 401),
+        (-86_400, 401),
+        (86_400, 401),
+    ] {
         assert_eq!(send(NOW_S + skew), status, "{skew} s");
     }
 }
@@ -203,16 +265,31 @@ fn the_window_is_five_minutes_to_the_second_either_way() {
 fn no_header_changes_the_method_and_a_signature_fits_its_own() {
     let node = TestNode::start(DatabaseKind::Sqlite);
     let keys = node.keys(LIVE, Audience::Management);
-    let signed = |method: &str| keys.signer().headers("GET", "/hello", NOW_S).into_iter().fold(
-        node.live.call(method, "/hello"),
-        |call, (name, value)| call.header(&name, &value),
-    );
-    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "_method"] {
-        let seen = signed("GET").header(name, "DELETE").send().expect(200).json();
+    let signed = |method: &str| {
+        keys.signer()
+            .headers("GET", "/hello", NOW_S)
+            .into_iter()
+            .fold(node.live.call(method, "/hello"), |call, (name, value)| {
+                call.header(&name, &value)
+            })
+    };
+    for name in [
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "_method",
+    ] {
+        let seen = signed("GET")
+            .header(name, "DELETE")
+            .send()
+            .expect(200)
+            .json();
         assert_eq!(seen["method"], "GET");
         signed("DELETE").header(name, "GET").send().expect(401);
     }
-    for method in ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "GETX", "PROPFIND"] {
+    for method in [
+        "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "GETX", "PROPFIND",
+    ] {
         assert_eq!(signed(method).send().status, 401, "{method}");
     }
     // Methods are told apart by case; the string that is signed has capitals, so the API behind is
@@ -237,7 +314,11 @@ fn a_proof_in_any_other_spelling_is_401() {
     forms.extend((0..signature.len()).map(|end| format!("{id}:{}", &signature[..end])));
     forms.extend((0..signature.len() - 1).map(|place| {
         let mut other = signature.to_owned();
-        let letter = if &signature[place..=place] == "A" { "B" } else { "A" };
+        let letter = if &signature[place..=place] == "A" {
+            "B"
+        } else {
+            "A"
+        };
         other.replace_range(place..=place, letter);
         format!("{id}:{other}")
     }));
@@ -246,7 +327,10 @@ fn a_proof_in_any_other_spelling_is_401() {
         other.insert(place, 'A');
         format!("{id}:{other}")
     }));
-    let hexadecimal: String = signature.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hexadecimal: String = signature
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     forms.extend([
         String::new(),
         ":".to_owned(),
@@ -313,7 +397,9 @@ fn places(address: Address, key: &str) -> Vec<(String, Call)> {
                 }
             }
         }
-        let check = address.get("/auth/check").header("X-Forwarded-Method", "GET");
+        let check = address
+            .get("/auth/check")
+            .header("X-Forwarded-Method", "GET");
         let check = check.header("X-Forwarded-Uri", path);
         places.push((format!("/auth/check for {path}"), check));
     }
@@ -379,7 +465,11 @@ fn a_credential_opens_only_by_the_schemes_that_it_is_held_to() {
             let place = Scheme::ALL.iter().position(|known| *known == scheme);
             place.is_some_and(|place| bits & (1 << place) != 0)
         };
-        let words: Vec<&str> = Scheme::ALL.iter().filter(|scheme| held(**scheme)).map(|scheme| scheme.as_str()).collect();
+        let words: Vec<&str> = Scheme::ALL
+            .iter()
+            .filter(|scheme| held(**scheme))
+            .map(|scheme| scheme.as_str())
+            .collect();
         for audience in [Audience::Routes, Audience::Management] {
             let more = json!({ "audience": audience.as_str(), "schemes": words.join(" ") });
             let keys = node.keys_of(LIVE, &partner, more);
@@ -395,11 +485,19 @@ fn a_credential_opens_only_by_the_schemes_that_it_is_held_to() {
             }
             let token = node.token(LIVE, &keys);
             let bearer = node.live.get("/hello").bearer(&token).send().status;
-            let bare = node.live.get("/hello").header("Authorization", &token).send().status;
+            let bare = node
+                .live
+                .get("/hello")
+                .header("Authorization", &token)
+                .send()
+                .status;
             assert_eq!(bearer == 200, held(Scheme::Bearer), "{words:?}");
             assert_eq!(bare == 200, held(Scheme::Token), "{words:?}");
             // An api secret signs nothing, whatever it is held to.
-            keys.signer().call(node.live, "GET", "/hello", NOW_S).send().expect(401);
+            keys.signer()
+                .call(node.live, "GET", "/hello", NOW_S)
+                .send()
+                .expect(401);
         }
     }
 }

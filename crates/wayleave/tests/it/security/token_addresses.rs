@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment};
 use wayleave_testkit::{Address, Answer, Call, DatabaseKind, RawSql, TakenAway};
 
-use super::{
-    client_calls, database, naughty_strings, on_each_database, without_limit,
-};
+use super::{client_calls, database, naughty_strings, on_each_database, without_limit};
 use crate::harness::{Keys, NOW_S, TestNode, on_both_databases, root};
 
 const LIVE: Environment = Environment::Live;
@@ -119,8 +117,13 @@ fn tricks_with_basic_are_refused_and_never_a_fault_of_ours() {
     let node = TestNode::start_with(DatabaseKind::Sqlite, without_limit);
     let calls = |header: &str| -> Vec<Call> {
         let with = |call: Call| call.header("Authorization", header);
-        let mut calls = vec![with(node.live.get("/token")), with(node.live.post("/token"))];
-        calls.extend(FORM_ADDRESSES.map(|(path, needed)| with(node.live.post(path)).form(&[needed])));
+        let mut calls = vec![
+            with(node.live.get("/token")),
+            with(node.live.post("/token")),
+        ];
+        calls.extend(
+            FORM_ADDRESSES.map(|(path, needed)| with(node.live.post(path)).form(&[needed])),
+        );
         calls
     };
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
@@ -140,16 +143,38 @@ fn tricks_with_basic_are_refused_and_never_a_fault_of_ours() {
     ]
     .map(|bytes| format!("Basic {}", encode(bytes)))
     .into();
-    headers.extend(["Basic", "Basic ", "Basic !!!!", "Basic YTpi YTpi", "basic YTpi=="].map(String::from));
-    headers.extend([30_000, 64 * 1024].map(|length| format!("Basic {}", encode(&vec![b'a'; length]))));
+    headers.extend(
+        [
+            "Basic",
+            "Basic ",
+            "Basic !!!!",
+            "Basic YTpi YTpi",
+            "basic YTpi==",
+        ]
+        .map(String::from),
+    );
+    headers
+        .extend([30_000, 64 * 1024].map(|length| format!("Basic {}", encode(&vec![b'a'; length]))));
     for text in naughty_strings() {
-        headers.push(format!("Basic {}", encode(format!("{text}:{text}").as_bytes())));
+        headers.push(format!(
+            "Basic {}",
+            encode(format!("{text}:{text}").as_bytes())
+        ));
     }
     for header in &headers {
         for call in calls(header) {
             let answer = call.send();
-            assert!(matches!(answer.status, 400 | 401 | 431), "{header}: {}", answer.status);
-            if answer.status == 401 && !answer.headers.iter().any(|(name, _)| name == "www-authenticate") {
+            assert!(
+                matches!(answer.status, 400 | 401 | 431),
+                "{header}: {}",
+                answer.status
+            );
+            if answer.status == 401
+                && !answer
+                    .headers
+                    .iter()
+                    .any(|(name, _)| name == "www-authenticate")
+            {
                 // Only the token exchange by POST asks for nothing: its clients are no browsers.
                 assert!(answer.json().get("error").is_none(), "{header}");
             }
@@ -191,7 +216,9 @@ fn json_of_another_shape_is_refused() {
         }
     }
     let mut files = 0;
-    for entry in std::fs::read_dir(root().join("tests/vectors/JSONTestSuite/test_parsing")).expect("the suite") {
+    for entry in std::fs::read_dir(root().join("tests/vectors/JSONTestSuite/test_parsing"))
+        .expect("the suite")
+    {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a file");
         files += 1;
@@ -199,13 +226,20 @@ fn json_of_another_shape_is_refused() {
             continue;
         }
         for target in ["/token", "/authorize/access_token"] {
-            let answer = node.live.post(target).body("application/json", &bytes).send();
+            let answer = node
+                .live
+                .post(target)
+                .body("application/json", &bytes)
+                .send();
             assert_eq!(answer.status, 400, "{}", path.display());
         }
     }
     assert_eq!(files, 318);
     let members = r#""api_key":"x","api_secret":"y","api_key":"z""#;
-    let twice = node.live.post("/token").body("application/json", format!("{{{members}}}"));
+    let twice = node
+        .live
+        .post("/token")
+        .body("application/json", format!("{{{members}}}"));
     twice.send().expect(400);
 }
 
@@ -218,7 +252,8 @@ fn a_body_of_another_kind_than_its_type_says_gives_no_token() {
         "grant_type=client_credentials&client_id={}&client_secret={}",
         keys.public_id, keys.secret
     );
-    let named = json!({ "grant_type": GRANT.1, "client_id": keys.public_id, "client_secret": keys.secret });
+    let named =
+        json!({ "grant_type": GRANT.1, "client_id": keys.public_id, "client_secret": keys.secret });
     let pair = json!({ "api_key": routes.public_id, "api_secret": routes.secret });
     let xml = format!("<a><client_id>{}</client_id></a>", keys.public_id);
     let bodies = [form, named.to_string(), pair.to_string(), xml];
@@ -238,10 +273,18 @@ fn a_body_of_another_kind_than_its_type_says_gives_no_token() {
     for (kind, body) in bodies.iter().enumerate() {
         for media_type in types {
             let status = |path: &str| node.live.post(path).body(media_type, body).send().status;
-            let essence = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
+            let essence = media_type
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             let is_form = kind == 0 && essence == types[0];
             let is_json = kind == 1 && essence == types[1];
-            assert_eq!(status("/oauth/token") == 200, is_form, "{kind} {media_type}");
+            assert_eq!(
+                status("/oauth/token") == 200,
+                is_form,
+                "{kind} {media_type}"
+            );
             assert_eq!(status("/authorize/access_token") == 200, is_form || is_json);
             // The contract of this one: JSON whatever its type says, and nothing but JSON.
             assert_eq!(status("/token") == 200, kind == 2, "{kind} {media_type}");
@@ -256,7 +299,10 @@ fn a_token_never_has_a_scope_that_was_not_registered() {
     let words = ["a:read", "a:write", "b", "never"];
     for registered in 1..8_u32 {
         let set = |bits: u32| -> Vec<&str> {
-            let chosen = words.iter().enumerate().filter(|(place, _)| bits & (1 << place) != 0);
+            let chosen = words
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| bits & (1 << place) != 0);
             chosen.map(|(_, word)| *word).collect()
         };
         let more = json!({ "audience": "platform", "scopes": set(registered).join(" ") });
@@ -272,14 +318,26 @@ fn a_token_never_has_a_scope_that_was_not_registered() {
             }
             let granted = if asked == 0 { registered } else { asked };
             let body = answer.expect(200).json();
-            assert_eq!(body["scope"], set(granted).join(" "), "the answer states it");
+            assert_eq!(
+                body["scope"],
+                set(granted).join(" "),
+                "the answer states it"
+            );
             let token = body["access_token"].as_str().expect("a token");
-            let seen = node.live.get("/hello").bearer(token).send().expect(200).json();
+            let seen = node
+                .live
+                .get("/hello")
+                .bearer(token)
+                .send()
+                .expect(200)
+                .json();
             assert_eq!(seen["caller"]["wayleave-scopes"], set(granted).join(" "));
         }
         let doubled = format!("{0} {0}", set(registered)[0]);
         let answer = node.live.post("/oauth/token");
-        let answer = answer.form(&[GRANT, id, secret, ("scope", &doubled)]).send();
+        let answer = answer
+            .form(&[GRANT, id, secret, ("scope", &doubled)])
+            .send();
         assert!(answer.status == 400 || answer.json()["scope"] == set(registered)[0]);
     }
 }
@@ -306,14 +364,27 @@ fn every_grant_but_the_one_is_unsupported_and_assertions_prove_nothing() {
         for path in ["/oauth/token", "/authorize/access_token"] {
             let call = node.live.post(path);
             let answer = call.form(&[("grant_type", grant), id, secret]).send();
-            assert_eq!(answer.expect(400).json()["error"], "unsupported_grant_type", "{grant}");
+            assert_eq!(
+                answer.expect(400).json()["error"],
+                "unsupported_grant_type",
+                "{grant}"
+            );
         }
     }
     let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     for (path, needed) in FORM_ADDRESSES {
-        let fields = [needed, id, ("client_assertion_type", kind), ("client_assertion", "a.b.c")];
+        let fields = [
+            needed,
+            id,
+            ("client_assertion_type", kind),
+            ("client_assertion", "a.b.c"),
+        ];
         let answer = node.live.post(path).form(&fields).send();
-        assert!(matches!(answer.status, 400 | 401), "{path}: {}", answer.status);
+        assert!(
+            matches!(answer.status, 400 | 401),
+            "{path}: {}",
+            answer.status
+        );
     }
 }
 
@@ -489,19 +560,35 @@ fn no_answer_of_a_token_address_may_be_cached() {
             check(path, node.live.post(path).send());
             check(path, node.live.get(path).send());
             check(path, node.live.post(path).body("text/plain", "x").send());
-            check(path, node.live.post(path).body("text/plain", vec![b'x'; 9_000]).send());
+            check(
+                path,
+                node.live
+                    .post(path)
+                    .body("text/plain", vec![b'x'; 9_000])
+                    .send(),
+            );
         }
         check("/token", node.live.post("/token").json(&json!({})).send());
         check("/token", node.live.call("DELETE", "/token").send());
-        node.operate("POST", &format!("/live/v1/partners/{}/lapse", platform.partner), None);
+        node.operate(
+            "POST",
+            &format!("/live/v1/partners/{}/lapse", platform.partner),
+            None,
+        );
         for (name, call) in client_calls(node.live, &platform.public_id, &platform.secret) {
             check(name, call.send());
         }
         let all = [200, 400, 401, 403, 405, 413];
-        assert!(all.iter().all(|status| statuses.contains(status)), "{statuses:?}");
+        assert!(
+            all.iter().all(|status| statuses.contains(status)),
+            "{statuses:?}"
+        );
     });
     let node = TestNode::start(DatabaseKind::Sqlite);
     let wrong = |address: Address| address.get("/token").basic("x", "y").send();
     let last = (0..11).map(|_| wrong(node.live)).last().expect("an answer");
-    assert_eq!((last.status, last.header("cache-control")), (429, Some("no-store")));
+    assert_eq!(
+        (last.status, last.header("cache-control")),
+        (429, Some("no-store"))
+    );
 }

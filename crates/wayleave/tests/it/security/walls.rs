@@ -24,16 +24,25 @@ fn no_id_of_one_environment_names_anything_in_the_other() {
                 if !Objects::is_named(path) && !Objects::is_named(body) {
                     continue;
                 }
-                let answer = admin_call(&node, foreign, call, &ids).bearer(OPERATOR).send();
+                let answer = admin_call(&node, foreign, call, &ids)
+                    .bearer(OPERATOR)
+                    .send();
                 check_knows_nothing(call, &answer);
                 refused += 1;
                 if method == "GET" {
                     // In its own environment it is there.
-                    admin_call(&node, own, call, &ids).bearer(OPERATOR).send().expect(200);
+                    admin_call(&node, own, call, &ids)
+                        .bearer(OPERATOR)
+                        .send()
+                        .expect(200);
                 }
             }
             assert!(refused >= 25, "{refused}");
-            assert_eq!((objects(&node, own), objects(&node, foreign)), before, "nothing has changed");
+            assert_eq!(
+                (objects(&node, own), objects(&node, foreign)),
+                before,
+                "nothing has changed"
+            );
         }
     });
 }
@@ -79,7 +88,9 @@ fn no_credential_of_one_environment_proves_anything_in_the_other() {
                 for (name, call) in surfaces(address, &keys.public_id) {
                     let target = name.clone();
                     let proof = keys.signer().headers("GET", &target, NOW_S);
-                    let call = proof.iter().fold(call, |call, (name, value)| call.header(name, value));
+                    let call = proof
+                        .iter()
+                        .fold(call, |call, (name, value)| call.header(name, value));
                     unknown(&name, call);
                 }
                 match audience {
@@ -93,7 +104,11 @@ fn no_credential_of_one_environment_proves_anything_in_the_other() {
                     unknown(&name, call.clone().bearer(token));
                     unknown(&name, call.header("Authorization", token));
                 }
-                node.address(own).get("/hello").bearer(token).send().expect(200);
+                node.address(own)
+                    .get("/hello")
+                    .bearer(token)
+                    .send()
+                    .expect(200);
             }
             // A client of the other environment learns nothing of them, and ends none.
             let client = node.keys(foreign, Audience::Platform);
@@ -104,7 +119,11 @@ fn no_credential_of_one_environment_proves_anything_in_the_other() {
                 };
                 assert_eq!(ask("/oauth/introspect").json(), json!({ "active": false }));
                 ask("/oauth/revoke");
-                node.address(own).get("/hello").bearer(token).send().expect(200);
+                node.address(own)
+                    .get("/hello")
+                    .bearer(token)
+                    .send()
+                    .expect(200);
             }
             let after = objects(&node, foreign);
             assert!(before.iter().all(|row| after.contains(row)));
@@ -124,7 +143,9 @@ fn surfaces(address: Address, key: &str) -> Vec<(String, Call)> {
     ];
     let direct = paths.iter().map(|path| (path.clone(), address.get(path)));
     let described = paths.iter().map(|path| {
-        let call = address.get("/auth/check").header("X-Forwarded-Method", "GET");
+        let call = address
+            .get("/auth/check")
+            .header("X-Forwarded-Method", "GET");
         (path.clone(), call.header("X-Forwarded-Uri", path))
     });
     direct.chain(described).collect()
@@ -164,26 +185,53 @@ fn hostile_texts_are_texts_at_every_address() {
         let own = Environment::Live;
         let ids = Objects::make(&node, own);
         let before = objects(&node, own);
-        let mut made = 0;
         let naughty = naughty_strings();
-        let texts = STATEMENTS.iter().copied().chain(naughty.iter().map(String::as_str));
-        for (place, text) in texts.enumerate() {
-            // Everywhere the statements; of the long list each string at the addresses in turn.
-            let is_statement = place < STATEMENTS.len();
-            look_up(&node, text, is_statement.then_some(0).unwrap_or(place));
-            made += name_and_read_back(&node, text);
-            at_the_public_addresses(&node, text);
-        }
+        let texts = STATEMENTS
+            .iter()
+            .copied()
+            .chain(naughty.iter().map(String::as_str));
+        let texts: Vec<(usize, &str)> = texts.enumerate().collect();
+        let made: usize = std::thread::scope(|scope| {
+            let node = &node;
+            let send = |some: &[(usize, &str)]| -> usize {
+                some.iter()
+                    .map(|(place, text)| everywhere(node, text, *place))
+                    .sum()
+            };
+            let threads = texts.chunks(50).map(|some| scope.spawn(move || send(some)));
+            let threads: Vec<_> = threads.collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no failure"))
+                .sum()
+        });
         assert!(made > 300, "{made} names were taken as they are");
         let after = objects(&node, own);
-        assert!(before.iter().all(|row| after.contains(row)), "what was there is there, unaltered");
+        assert!(
+            before.iter().all(|row| after.contains(row)),
+            "what was there is there, unaltered"
+        );
         let target = format!("/{own}/v1/credentials/{}", ids.credential);
         node.operate("GET", &target, None).expect(200);
     });
 }
 
+/// Everywhere the statements; of the long list each string at the addresses in turn. How many names
+/// were kept.
+fn everywhere(node: &TestNode, text: &str, place: usize) -> usize {
+    let is_statement = place < STATEMENTS.len();
+    look_up(node, text, if is_statement { 0 } else { place });
+    at_the_public_addresses(node, text);
+    name_and_read_back(node, text)
+}
+
 fn is_told_off(what: &str, answer: &Answer) {
-    assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+    assert!(
+        (400..500).contains(&answer.status),
+        "{what}: {} {}",
+        answer.status,
+        answer.text()
+    );
 }
 
 fn escaped(text: &str) -> String {
@@ -197,12 +245,20 @@ fn look_up(node: &TestNode, text: &str, place: usize) {
     let id = escaped(text);
     let mut number = 0;
     for (method, path, body) in ADMIN_CALLS {
-        for name in ["{partner}", "{integration}", "{credential}", "{secret}", "{kid}"] {
+        for name in [
+            "{partner}",
+            "{integration}",
+            "{credential}",
+            "{secret}",
+            "{kid}",
+        ] {
             number += 1;
             if !path.contains(name) || !wanted(number) || id.is_empty() {
                 continue;
             }
-            let target = path.replace(name, &id).replace("{credential}", "crd_00000000000000000000000000");
+            let target = path
+                .replace(name, &id)
+                .replace("{credential}", "crd_00000000000000000000000000");
             let body = body.replace("{integration}", "int_00000000000000000000000000");
             let body = (!body.is_empty()).then(|| serde_json::from_str(&body).expect("json"));
             let answer = node.operate(method, &format!("/live/v1/{target}"), body);
@@ -214,26 +270,47 @@ fn look_up(node: &TestNode, text: &str, place: usize) {
         }
     }
     for (noun, name) in [
-        ("partners", "after"), ("partners", "limit"), ("credentials", "state"), ("credentials", "audience"),
-        ("credentials", "after"), ("audit", "after"), ("credentials", "nothing"), ("integrations", "partner"),
+        ("partners", "after"),
+        ("partners", "limit"),
+        ("credentials", "state"),
+        ("credentials", "audience"),
+        ("credentials", "after"),
+        ("audit", "after"),
+        ("credentials", "nothing"),
+        ("integrations", "partner"),
     ] {
         number += 1;
         if wanted(number) && !id.is_empty() {
             let answer = node.operate("GET", &format!("/live/v1/{noun}?{name}={id}"), None);
             let is_number = text.parse::<i64>().is_ok();
-            assert!(is_number || (400..500).contains(&answer.status), "{noun} {name} {text:?}");
+            assert!(
+                is_number || (400..500).contains(&answer.status),
+                "{noun} {name} {text:?}"
+            );
         }
     }
-    for (noun, name) in [("credentials", "public_id"), ("audit", "actor"), ("audit", "object")] {
+    for (noun, name) in [
+        ("credentials", "public_id"),
+        ("audit", "actor"),
+        ("audit", "object"),
+    ] {
         if !id.is_empty() {
             let answer = node.operate("GET", &format!("/live/v1/{noun}?{name}={id}"), None);
             if answer.status != 200 {
-                assert_eq!(answer.status, 400, "{noun} {name} {text:?}: {}", answer.text());
+                assert_eq!(
+                    answer.status,
+                    400,
+                    "{noun} {name} {text:?}: {}",
+                    answer.text()
+                );
                 continue;
             }
             let found = answer.json()["data"].as_array().expect("a page").clone();
             let is_own = |row: &Value| row["public_id"] == json!(text);
-            assert!(found.iter().all(is_own), "{noun} {name} {text:?}: {found:?}");
+            assert!(
+                found.iter().all(is_own),
+                "{noun} {name} {text:?}: {found:?}"
+            );
         }
     }
 }
@@ -248,17 +325,24 @@ fn name_and_read_back(node: &TestNode, text: &str) -> usize {
         return 0;
     }
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
-    let read = node.operate("GET", &format!("{target}/{id}"), None).expect(200);
+    let read = node
+        .operate("GET", &format!("{target}/{id}"), None)
+        .expect(200);
     assert_eq!(read.json()["name"], json!(text));
     let integration = json!({ "partner": id, "name": text });
-    let made = node.operate("POST", "/live/v1/integrations", Some(integration)).expect(201);
+    let made = node
+        .operate("POST", "/live/v1/integrations", Some(integration))
+        .expect(201);
     let credential = json!({
         "integration": made.json()["id"], "audience": "routes", "public_id": text, "secret": text, "name": text,
     });
     let made = node.operate("POST", "/live/v1/credentials", Some(credential));
     match made.status {
         201 => {
-            assert_eq!((&made.json()["public_id"], &made.json()["name"]), (&json!(text), &json!(text)));
+            assert_eq!(
+                (&made.json()["public_id"], &made.json()["name"]),
+                (&json!(text), &json!(text))
+            );
             let pair = json!({ "api_key": text, "api_secret": text });
             node.live.post("/token").json(&pair).send().expect(200);
         }
@@ -270,17 +354,32 @@ fn name_and_read_back(node: &TestNode, text: &str) -> usize {
 fn at_the_public_addresses(node: &TestNode, text: &str) {
     let pair = json!({ "api_key": "nobody", "api_secret": text });
     is_told_off("secret", &node.live.post("/token").json(&pair).send());
-    let nobody: Value = json!({ "grant_type": "client_credentials", "client_id": text, "client_secret": "x" });
+    let nobody: Value =
+        json!({ "grant_type": "client_credentials", "client_id": text, "client_secret": "x" });
     let platform = node.live.post("/authorize/access_token");
     is_told_off("client id", &platform.json(&nobody).send());
     let id = escaped(text);
     is_told_off("path", &node.live.get(&format!("/hello/{id}")).send());
-    is_told_off("key", &node.live.get(&format!("/api/Property/{id}?x={id}")).send());
+    is_told_off(
+        "key",
+        &node.live.get(&format!("/api/Property/{id}?x={id}")).send(),
+    );
     if fits_a_header(text) {
         is_told_off("token", &node.live.get("/hello").bearer(text).send());
-        is_told_off("bare", &node.live.get("/hello").header("Authorization", text).send());
+        is_told_off(
+            "bare",
+            &node.live.get("/hello").header("Authorization", text).send(),
+        );
         let signed = node.live.get("/hello").header("Timestamp", text);
-        is_told_off("proof", &signed.header("Authentication", &format!("{text}:{text}")).send());
-        is_told_off("operator", &node.admin.get("/live/v1/keys").bearer(text).send());
+        is_told_off(
+            "proof",
+            &signed
+                .header("Authentication", &format!("{text}:{text}"))
+                .send(),
+        );
+        is_told_off(
+            "operator",
+            &node.admin.get("/live/v1/keys").bearer(text).send(),
+        );
     }
 }
