@@ -76,8 +76,10 @@ fn live<K: Eq + Hash>(counts: &Mutex<HashMap<K, Count>>, key: &K, now: Timestamp
         .filter(|count| is_live(count, now))
 }
 
+/// A count from the future is of a clock that was set back since: it must not make anyone wait
+/// until that time comes again.
 fn is_live(count: &Count, now: Timestamp) -> bool {
-    now.micros().saturating_sub(count.since.micros()) < WINDOW_MICROS
+    (0..WINDOW_MICROS).contains(&now.micros().saturating_sub(count.since.micros()))
 }
 
 fn remaining_s(count: Count, now: Timestamp) -> u64 {
@@ -129,6 +131,18 @@ mod tests {
             failures.must_wait_s(key, source(1), Timestamp::from_unix_s(1_060)),
             None
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_until_it_is_there_again() {
+        let failures = Failures::new(Some(10));
+        let key = LookupId::of("key");
+        (0..10).for_each(|_| failures.count(key, source(1), NOW));
+        assert!(failures.must_wait_s(key, source(1), NOW).is_some());
+        let earlier = Timestamp::from_unix_s(500);
+        assert_eq!(failures.must_wait_s(key, source(1), earlier), None);
+        (0..10).for_each(|_| failures.count(key, source(1), earlier));
+        assert_eq!(failures.must_wait_s(key, source(1), earlier), Some(61));
     }
 
     #[test]

@@ -97,10 +97,12 @@ impl SigningKeys {
             .map(|key| key.verifying.clone())
     }
 
-    /// The key that signs now: the newest whose time has come.
+    /// The key that signs now: the newest whose time has come; where the clock was set back before
+    /// that of all, the oldest.
     pub(crate) fn current(&self, now_s: i64) -> Option<&SigningKey> {
         let started = |key: &&RingKey| key.signs_from_at.unix_s() <= now_s;
-        self.keys.iter().rev().find(started).map(|key| &key.signing)
+        let newest = self.keys.iter().rev().find(started);
+        newest.or(self.keys.first()).map(|key| &key.signing)
     }
 }
 
@@ -120,7 +122,8 @@ enum Step {
 /// Decides the next step from what is stored: the first key signs at once; there is always one key
 /// that is published and does not sign yet; a key whose tokens have all expired goes.
 ///
-/// A changed algorithm is used at once.
+/// A changed algorithm is used at once. Where a clock that was far ahead left only keys of its own
+/// time, a key of the present time is made; theirs go as soon as they have had a successor.
 fn next_step(stored: &[wayleave_store::SigningKey], algorithm: Algorithm, now: Timestamp) -> Step {
     let Some(newest) = stored.last() else {
         return Step::Make {
@@ -129,6 +132,14 @@ fn next_step(stored: &[wayleave_store::SigningKey], algorithm: Algorithm, now: T
         };
     };
     if newest.algorithm != algorithm.as_str() {
+        return Step::Make {
+            generation: newest.generation + 1,
+            signs_from_at: now,
+        };
+    }
+    let is_far_ahead =
+        |key: &wayleave_store::SigningKey| key.signs_from_at > now.plus(SIGNING_PERIOD / 30);
+    if stored.iter().all(is_far_ahead) {
         return Step::Make {
             generation: newest.generation + 1,
             signs_from_at: now,
@@ -385,6 +396,24 @@ mod tests {
             assert!(keys.len() <= 3);
         }
         assert_eq!(signing(&keys, now), 13);
+    }
+
+    #[test]
+    fn after_a_clock_was_far_ahead_a_key_of_the_present_signs_and_those_of_its_time_go() {
+        let mut keys = Vec::new();
+        settle(&mut keys, START);
+        settle(&mut keys, START.plus(DAY * 3_653));
+        settle(&mut keys, START);
+        let present = signing(&keys, START);
+        assert!(present > 2, "a key of the present time signs");
+        let later = START.plus(DAY);
+        settle(&mut keys, later);
+        assert_eq!(signing(&keys, later), present);
+        assert!(
+            keys.iter()
+                .all(|key| key.signs_from_at <= START.plus(SIGNING_PERIOD)),
+            "keys of a time to come are gone"
+        );
     }
 
     #[test]

@@ -222,22 +222,12 @@ impl Engine {
         Err(TokenRefusal::WrongCredentials)
     }
 
-    /// Describes a token that counts now; `None` for every other text.
+    /// Describes a token that counts now; `None` for every other text, also for a token of a partner
+    /// that has lapsed.
     pub fn describe_token(&self, token: &str) -> Option<TokenDescription> {
-        let (claims, (credential_id, integration_id, partner_id)) =
-            self.good_token(token, |record| {
-                (
-                    record.credential_id,
-                    record.integration.id,
-                    record.integration.partner.id,
-                )
-            })?;
-        Some(TokenDescription {
-            claims,
-            credential_id,
-            integration_id,
-            partner_id,
-        })
+        self.describe(token)
+            .filter(|(_, membership)| *membership == Membership::Admitted)
+            .map(|(described, _)| described)
     }
 
     /// Describes a client's own token; `None` for one that does not count or is another's (B10).
@@ -246,18 +236,40 @@ impl Engine {
             .filter(|described| described.credential_id == client.credential_id)
     }
 
+    /// Describes a token that may count again once its partner is admitted again, too.
+    fn describe(&self, token: &str) -> Option<(TokenDescription, Membership)> {
+        let (claims, (credential_id, integration_id, partner_id, membership)) =
+            self.good_token(token, |record| {
+                (
+                    record.credential_id,
+                    record.integration.id,
+                    record.integration.partner.id,
+                    record.integration.partner.membership(),
+                )
+            })?;
+        let described = TokenDescription {
+            claims,
+            credential_id,
+            integration_id,
+            partner_id,
+        };
+        Some((described, membership))
+    }
+
     /// Ends a client's own token for all nodes (RFC 7009). Another's, or a text that is no token
     /// that counts, changes nothing, and the client is not told which (B11).
     pub async fn revoke_own_token(&self, client: &TokenClient, token: &str) -> Result<(), Refusal> {
-        match self.introspect_token(client, token) {
-            None => Ok(()),
-            Some(own) => self.write_revocation(&own).await.map_err(Refusal::from),
+        match self.describe(token) {
+            Some((own, _)) if own.credential_id == client.credential_id => {
+                self.write_revocation(&own).await.map_err(Refusal::from)
+            }
+            _ => Ok(()),
         }
     }
 
     /// Ends any token of this environment; `false` where there was nothing to end.
     pub async fn revoke_token(&self, by: &Actor, token: &str) -> Result<bool, Refusal> {
-        let Some(described) = self.describe_token(token) else {
+        let Some((described, _)) = self.describe(token) else {
             return Ok(false);
         };
         let act = Act::new("token.revoke", described.credential_id)

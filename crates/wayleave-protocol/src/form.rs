@@ -12,7 +12,7 @@ use std::borrow::Cow;
 pub enum FormError {
     /// Two parameters have the same name, letter case of A to Z ignored. It holds the name
     /// as it was sent the second time.
-    #[error("the parameter {0:?} is given more than once")]
+    #[error("the parameter {} is given more than once", crate::secret::name_in_message(.0))]
     DuplicateName(String),
     /// A decoded name or value has a control character (CR, LF, NUL and the like).
     #[error("a parameter has a control character in its name or value")]

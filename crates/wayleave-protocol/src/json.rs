@@ -28,7 +28,7 @@ pub enum JsonError {
         column: usize,
     },
     /// An object names the same member twice, letter case regarded.
-    #[error("the member {0:?} is given more than once")]
+    #[error("the member {} is given more than once", crate::secret::name_in_message(.0))]
     DuplicateName(String),
     /// The nesting is deeper than allowed.
     #[error("the body is nested too deeply")]

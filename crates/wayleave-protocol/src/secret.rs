@@ -44,3 +44,17 @@ pub(crate) fn overwrite(bytes: &mut [u8]) {
     bytes.fill(0);
     std::hint::black_box(bytes);
 }
+
+/// The longest name that a message repeats; every secret and token of ours is longer.
+const SHOWN_NAME_BYTES: usize = 32;
+
+/// A name of a member or parameter for a message: in quotes, or words for one that may be a secret
+/// in the wrong place.
+pub fn name_in_message(name: &str) -> String {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.len() <= SHOWN_NAME_BYTES && name.bytes().all(is_word) {
+        format!("{name:?}")
+    } else {
+        "with a long or odd name".to_owned()
+    }
+}

@@ -302,6 +302,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sqlite_keeps_what_it_acknowledges_and_the_bonds_between_rows() {
+        let runtime = StoreRuntime::start().expect("a runtime");
+        let read = runtime.handle().block_on(async {
+            // In memory; the pragmas are of the connection.
+            let mut connection = sqlite_options(Path::new(":memory:")).connect().await?;
+            let mut values = Vec::new();
+            for pragma in ["PRAGMA synchronous", "PRAGMA foreign_keys"] {
+                let (value,): (i64,) = sqlx::query_as(pragma).fetch_one(&mut connection).await?;
+                values.push(value);
+            }
+            Ok::<_, sqlx::Error>(values)
+        });
+        assert_eq!(read.expect("the pragmas"), [2, 1], "FULL, and on");
+    }
+
+    #[test]
     fn a_password_in_the_url_is_never_shown() {
         let database = Database::parse("postgres://wayleave:hunter2@db.example:5432/live");
         assert_eq!(format!("{database:?}"), "PostgreSQL db.example:5432/live");

@@ -19,6 +19,8 @@ mod integration;
 mod meta;
 mod migration;
 mod partner;
+#[cfg(feature = "raw")]
+mod raw;
 mod revoked_token;
 mod runtime;
 mod sealed;
@@ -38,6 +40,8 @@ pub use link::{BoxFuture, Reader, Transaction};
 pub use meta::Stamp;
 pub use migration::newest_schema;
 pub use partner::Partner;
+#[cfg(feature = "raw")]
+pub use raw::RawConnection;
 pub use revoked_token::RevokedToken;
 pub use runtime::StoreRuntime;
 pub use sealed::{MasterKeyUse, SealedNoun, SealedRow};

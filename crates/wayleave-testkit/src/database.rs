@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wayleave_core::Environment;
 use wayleave_engine::Database;
+use wayleave_store::RawConnection;
 
 use crate::TestFolder;
 
@@ -114,5 +115,101 @@ fn psql(statement: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// SQL as it comes, past every rule, to look into a database or to tamper with it.
+pub struct RawSql(RawConnection);
+
+impl RawSql {
+    /// Connects beside whoever uses the database.
+    pub fn open(database: &Database) -> Self {
+        RawSql(RawConnection::open(database).expect("a connection"))
+    }
+
+    /// Whether the database is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.0.is_postgres()
+    }
+
+    /// Runs statements.
+    pub fn run(&mut self, sql: &str) {
+        self.rows(sql);
+    }
+
+    /// Runs statements and gives their rows; see [`RawConnection::rows`].
+    pub fn rows(&mut self, sql: &str) -> Vec<Vec<Option<Vec<u8>>>> {
+        self.0
+            .rows(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The one column of the rows, as text.
+    pub fn texts(&mut self, sql: &str) -> Vec<String> {
+        let text = |row: Vec<Option<Vec<u8>>>| {
+            let value = row.into_iter().next().flatten().unwrap_or_default();
+            String::from_utf8(value).expect("a text")
+        };
+        self.rows(sql).into_iter().map(text).collect()
+    }
+
+    /// Bytes as this engine writes them in a statement.
+    pub fn literal(&self, bytes: &[u8]) -> String {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.is_postgres() {
+            format!("'\\x{digits}'::bytea")
+        } else {
+            format!("x'{digits}'")
+        }
+    }
+
+    /// The names of all tables of Wayleave's.
+    pub fn tables(&mut self) -> Vec<String> {
+        let sql = if self.is_postgres() {
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        } else {
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        };
+        self.texts(sql)
+    }
+}
+
+/// Takes a database away from everybody, until this is dropped.
+pub enum TakenAway {
+    /// A lock that keeps every writer waiting in vain.
+    Sqlite(Box<RawSql>),
+    /// The name of the database that takes no connection.
+    Postgres(String),
+}
+
+impl TakenAway {
+    /// Takes it away: PostgreSQL ends its connections and refuses new ones, and a SQLite file is
+    /// locked for writing.
+    pub fn take(database: &Database) -> Self {
+        match database {
+            Database::Sqlite(_) => {
+                let mut sql = RawSql::open(database);
+                sql.run("BEGIN IMMEDIATE");
+                TakenAway::Sqlite(Box::new(sql))
+            }
+            Database::Postgres(url) => {
+                let (_, name) = url.rsplit_once('/').expect("a URL with a database");
+                psql(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).expect("closed");
+                let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+                psql(&format!("{end} '{name}'")).expect("ended");
+                TakenAway::Postgres(name.to_owned())
+            }
+        }
+    }
+}
+
+impl Drop for TakenAway {
+    fn drop(&mut self) {
+        match self {
+            TakenAway::Sqlite(sql) => sql.run("ROLLBACK"),
+            TakenAway::Postgres(name) => {
+                psql(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).expect("opened");
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ mod http;
 mod signer;
 
 pub use clock::FrozenClock;
-pub use database::{DatabaseKind, TestDatabases};
+pub use database::{DatabaseKind, RawSql, TakenAway, TestDatabases};
 pub use http::{Address, Answer, Call};
 pub use signer::Signer;
 

@@ -261,3 +261,59 @@ fn paths_are_decoded_once_and_keep_their_plus() {
     assert_eq!(&*form::percent_decode("/%c3%9c"), "/Ü".as_bytes());
     assert_eq!(&*form::percent_decode("%E9"), b"\xe9");
 }
+
+#[test]
+fn a_secret_in_the_place_of_a_name_is_not_repeated_in_the_message() {
+    let secret = compose(KeyKind::ApiSecret, KeyEnvironment::Live, &[7; 32]);
+    let body = format!("{{\"{secret}\":1,\"{secret}\":2}}");
+    let refused = wayleave_protocol::json::parse_object(body.as_bytes()).unwrap_err();
+    assert!(!refused.to_string().contains(&secret), "{refused}");
+    let form = format!("{secret}=1&{secret}=2");
+    let refused = wayleave_protocol::form::parse(form.as_bytes()).unwrap_err();
+    assert!(!refused.to_string().contains(&secret), "{refused}");
+    let named = wayleave_protocol::form::parse(b"scope=1&scope=2").unwrap_err();
+    assert!(named.to_string().contains("\"scope\""), "{named}");
+}
+
+/// Numbers that look random and are always the same: xorshift64* of Marsaglia and Vigna.
+struct Repeatable(u64);
+
+impl Repeatable {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn symbols(&mut self, count: usize) -> String {
+        const SYMBOLS: &[u8; 62] =
+            b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        (0..count)
+            .map(|_| char::from(SYMBOLS[(self.next() >> 32) as usize % 62]))
+            .collect()
+    }
+}
+
+#[test]
+fn of_a_million_random_texts_in_the_form_of_a_key_none_is_one() {
+    let mut random = Repeatable(0x5EED);
+    for _ in 0..1_000_000 {
+        let text = format!("wl_csk_live_{}", random.symbols(36));
+        assert_eq!(inspect(&text), Err(KeyTextError::Checksum), "{text}");
+    }
+}
+
+#[test]
+fn of_many_keys_with_one_slip_none_is_one() {
+    let mut random = Repeatable(0x5EED);
+    for _ in 0..20_000 {
+        let mut bytes = [0; 32];
+        bytes.fill_with(|| (random.next() >> 40) as u8);
+        let text = compose(KeyKind::ApiSecret, KeyEnvironment::Test, &bytes);
+        let place = (random.next() >> 32) as usize % 36 + 12;
+        let mut slipped = text.clone();
+        slipped.replace_range(place..=place, &random.symbols(1));
+        assert_eq!(inspect(&slipped).is_ok(), slipped == text);
+    }
+}

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use wayleave_core::Timestamp;
 use wayleave_protocol::form;
 use wayleave_protocol::json as strict_json;
+use wayleave_protocol::secret::name_in_message;
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
@@ -128,7 +129,10 @@ impl Members {
     pub(super) fn finish(self) -> Result<(), Fault> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Fault::BadRequest(format!("unknown member {name:?}"))),
+            Some(name) => Err(Fault::BadRequest(format!(
+                "unknown member {}",
+                name_in_message(name)
+            ))),
         }
     }
 }
@@ -184,7 +188,10 @@ impl Page {
     pub(super) fn finish(self) -> Result<(), Fault> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(Fault::BadRequest(format!("unknown parameter {name:?}"))),
+            Some((name, _)) => Err(Fault::BadRequest(format!(
+                "unknown parameter {}",
+                name_in_message(name)
+            ))),
         }
     }
 }

@@ -133,7 +133,8 @@ impl TestNode {
         node
     }
 
-    fn run(&mut self) {
+    /// Starts the node again after [`TestNode::halt`].
+    pub(crate) fn run(&mut self) {
         let bound = Bound::new(free_address(), true, 1).expect("an address");
         let upstream: Upstream = format!("http://{}", bound.address)
             .parse()

@@ -47,7 +47,12 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ),
     (
         "wayleave-testkit",
-        &["wayleave-core", "wayleave-protocol", "wayleave-engine"],
+        &[
+            "wayleave-core",
+            "wayleave-protocol",
+            "wayleave-store",
+            "wayleave-engine",
+        ],
     ),
     ("xtask", &[]),
 ];
@@ -71,6 +76,28 @@ const MAY_READ_THE_CLOCK: [&str; 1] = ["crates/wayleave/src/ports.rs"];
 
 /// How the clock is read.
 const CLOCKS: [&str; 2] = ["SystemTime::now", "Instant::now"];
+
+/// The files outside the developers' commands that may draw randomness, which everything else is
+/// given as an argument: where it enters, and the keys and signatures that the cryptographic
+/// library makes by itself.
+const MAY_DRAW_RANDOMNESS: [&str; 4] = [
+    "crates/wayleave-protocol/src/jwt/key.rs",
+    "crates/wayleave-protocol/tests/protocol/jwt_refusals.rs",
+    "crates/wayleave/src/ports.rs",
+    "crates/wayleave/tests/it/security/forged_tokens.rs",
+];
+
+/// How randomness is drawn.
+const RANDOMNESS: [&str; 8] = [
+    "SystemRandom::new",
+    "rand::fill",
+    "getrandom",
+    "OsRng",
+    "thread_rng",
+    "fastrand",
+    "rand::random",
+    "Uuid::new",
+];
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "types", "manager", "service"];
@@ -167,6 +194,15 @@ fn the_clock_is_read_only_where_it_enters_the_program() {
         stale.is_empty(),
         "no longer read the clock, strike them from the list: {stale:?}"
     );
+}
+
+#[test]
+fn randomness_enters_the_program_in_one_place() {
+    let drawing = sources_that_name(&RANDOMNESS, |file| {
+        !file.starts_with("crates/xtask/") && !is_this_file(file)
+    });
+    let allowed: BTreeSet<String> = MAY_DRAW_RANDOMNESS.map(str::to_owned).into();
+    assert_eq!(drawing, allowed, "take randomness as an argument instead");
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod oauth_token;
 mod operating_guide;
 mod real_clients;
 mod routes;
+mod security;
 mod serving;
 mod storage;
 mod token;

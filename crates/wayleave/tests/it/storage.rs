@@ -11,7 +11,7 @@ use wayleave_testkit::{Address, DatabaseKind};
 use crate::harness::{NOW_S, TestNode, free_address, on_both_databases};
 
 /// Opens a second node with changed settings beside a running one.
-fn open_beside(
+pub(crate) fn open_beside(
     node: &TestNode,
     change: impl FnOnce(&mut wayleave::node::NodeSettings),
 ) -> Result<Node, NodeError> {
