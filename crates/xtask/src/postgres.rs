@@ -12,6 +12,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::command::{command, find, install, last_lines, may_install, output, quiet};
 
@@ -43,6 +44,9 @@ max_wal_size = '256MB'
 /// The programs a cluster needs, all in one folder.
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
+/// How many clusters this process began to make: each has a folder of its own.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
 /// Another program may take the free port between our look and the server's start.
 const TRIES: usize = 3;
 
@@ -60,7 +64,7 @@ impl Cluster {
     pub(crate) fn start(programs: &Path) -> Result<Cluster, String> {
         let mut attempt = 1;
         loop {
-            match Cluster::try_start(programs, attempt) {
+            match Cluster::try_start(programs) {
                 Err(_) if attempt < TRIES => attempt += 1,
                 result => return result,
             }
@@ -124,9 +128,10 @@ impl Cluster {
         control
     }
 
-    fn try_start(programs: &Path, attempt: usize) -> Result<Cluster, String> {
+    fn try_start(programs: &Path) -> Result<Cluster, String> {
         let port = free_port()?;
-        let name = format!("wayleave-postgres-{}-{attempt}", std::process::id());
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("wayleave-postgres-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let mut keeper = command("sh");
