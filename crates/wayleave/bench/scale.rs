@@ -35,8 +35,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 const USAGE: &str =
     "usage: scale serve FOLDER COUNT SAMPLES | scale import FOLDER COUNT | scale load FOLDER";
-/// How many credentials are made, or written in one transaction, at once.
-const AT_ONCE: usize = 10_000;
+/// How many credentials are made at once: few, so that what making them takes is no growth.
+const FILLED_AT_ONCE: usize = 100;
+/// How many credentials are written in one transaction.
+const WRITTEN_AT_ONCE: usize = 10_000;
 /// The database that is imported into and loaded from.
 const IMPORTED: &str = "imported.db";
 
@@ -79,15 +81,16 @@ fn fill(engine: &Engine, count: usize, samples: usize) -> Result<Vec<Value>, Fai
     let (threads, every) = (available_threads(), (count / samples).max(1));
     let (partner, integration) = owners(engine.now());
     let one_thread = |first: usize| -> Result<Vec<Value>, Failure> {
-        let mut keys = Vec::new();
-        let numbers: Vec<usize> = (first..count).step_by(threads).collect();
-        for some in numbers.chunks(AT_ONCE) {
-            let drafts = drafts(engine, partner.id, integration.id, some.len())?;
-            let sampled = drafts
-                .iter()
-                .zip(some)
-                .filter(|(_, number)| *number % every == 0);
-            keys.extend(sampled.map(|(draft, _)| key(draft)));
+        let (mut keys, mut number) = (Vec::new(), first);
+        while number < count {
+            let some = FILLED_AT_ONCE.min((count - number).div_ceil(threads));
+            let drafts = drafts(engine, partner.id, integration.id, some)?;
+            for draft in &drafts {
+                if number % every == 0 {
+                    keys.push(key(draft));
+                }
+                number += threads;
+            }
             engine.fill(drafts.into_iter().map(|draft| draft.credential))?;
         }
         Ok(keys)
@@ -180,7 +183,7 @@ async fn write_all(
     let mut written = 0;
     let mut writing = None;
     while written < count {
-        let some = AT_ONCE.min(count - written);
+        let some = WRITTEN_AT_ONCE.min(count - written);
         let batch = drafts(engine, partner_id, integration_id, some)?;
         if let Some(before) = writing.take() {
             finish(before).await?;
