@@ -586,7 +586,8 @@ fn no_answer_of_a_token_address_may_be_cached() {
     });
     let node = TestNode::start(DatabaseKind::Sqlite);
     let wrong = |address: Address| address.get("/token").basic("x", "y").send();
-    let last = (0..11).map(|_| wrong(node.live)).last().expect("an answer");
+    (0..10).for_each(|_| drop(wrong(node.live).expect(401)));
+    let last = wrong(node.live);
     assert_eq!(
         (last.status, last.header("cache-control")),
         (429, Some("no-store"))
