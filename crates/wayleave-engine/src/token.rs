@@ -81,11 +81,7 @@ impl Engine {
             return Err(TokenRefusal::TooManyFailures { retry_after_s });
         }
         let mut right = self.find_right(audience, readings);
-        if right.is_none()
-            && self.store.is_shared()
-            && !readings.iter().any(|(public_id, _)| self.knows(public_id))
-        {
-            // Another node may have made it a moment ago.
+        if right.is_none() && self.may_be_elsewhere(readings) {
             self.catch_up_after_miss().await;
             right = self.find_right(audience, readings);
         }
@@ -198,7 +194,7 @@ pub struct TokenClient {
 impl Engine {
     /// Proves a client at the introspection and revocation addresses. Readings, source and errors:
     /// as [`Engine::issue_token`]; any audience whose secrets are checked may ask.
-    pub fn authenticate_client(
+    pub async fn authenticate_client(
         &self,
         readings: &[(String, SecretText)],
         source: IpAddr,
@@ -211,15 +207,28 @@ impl Engine {
         if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
             return Err(TokenRefusal::TooManyFailures { retry_after_s });
         }
-        for audience in [Audience::Platform, Audience::Routes] {
-            if let Some((_, known)) = self.find_right(audience, readings) {
-                return Ok(TokenClient {
-                    credential_id: known.credential_id,
-                });
-            }
+        let mut right = self.find_client(readings);
+        if right.is_none() && self.may_be_elsewhere(readings) {
+            self.catch_up_after_miss().await;
+            right = self.find_client(readings);
         }
-        self.failures.count(first, source, now);
-        Err(TokenRefusal::WrongCredentials)
+        right.ok_or_else(|| {
+            self.failures.count(first, source, now);
+            TokenRefusal::WrongCredentials
+        })
+    }
+
+    fn find_client(&self, readings: &[(String, SecretText)]) -> Option<TokenClient> {
+        let audiences = [Audience::Platform, Audience::Routes].into_iter();
+        let mut right = audiences.filter_map(|audience| self.find_right(audience, readings));
+        right.next().map(|(_, known)| TokenClient {
+            credential_id: known.credential_id,
+        })
+    }
+
+    /// Whether another node may have made one of these ids a moment ago.
+    fn may_be_elsewhere(&self, readings: &[(String, SecretText)]) -> bool {
+        self.store.is_shared() && !readings.iter().any(|(public_id, _)| self.knows(public_id))
     }
 
     /// Describes a token that counts now; `None` for every other text, also for a token of a partner

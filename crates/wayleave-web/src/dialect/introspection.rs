@@ -67,6 +67,7 @@ async fn read(
     let client = oauth::read_client(Flavour::Standard, authorization, &mut fields)?;
     let proven = engine
         .authenticate_client(&client.readings, source)
+        .await
         .map_err(|refusal| oauth::refused(refusal, &client))?;
     let token = fields
         .token
