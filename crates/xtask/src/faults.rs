@@ -162,7 +162,9 @@ impl<'a> Trial<'a> {
                 return Ok(());
             }
             if round % 20 == 0 {
-                println!("faults: {round} kills on {}", self.tally.engine.name());
+                let ready = self.tally.ready_s.last().copied().unwrap_or_default();
+                let name = self.tally.engine.name();
+                println!("faults: {round} kills on {name}, the last ready in {ready:.2} s");
             }
         }
         for _ in 0..self.options.stops {

@@ -332,7 +332,7 @@ const INTRODUCTION: &str = "\
 # Reliability
 
 What was lost when the server was killed, measured. `cargo xtask faults` writes this page and
-`reliability.json`; nothing here is written by hand.
+`reliability.json`; by hand is only why a goal was missed. Both databases are tried at once.
 
 The real program runs under mixed load from 8 to 32 callers in both environments: partners,
 integrations and credentials are made; credentials rolled with and without overlap, refreshed,
