@@ -69,18 +69,26 @@ fn serve(folder: &Path, count: usize, samples: usize) -> Result<Value, Failure> 
     let running = node.start(Operators::new(Vec::new()), Vec::new())?;
     let empty = resident_bytes()?;
     let keys = fill(&engine, count, samples)?;
-    fs::write(folder.join("keys.json"), Value::from(keys).to_string())?;
     let filled = resident_bytes()?;
+    let held = engine.credential_count();
+    if held != count {
+        return Err(format!("the directory holds {held} credentials and not {count}").into());
+    }
+    let keys: Vec<Value> = keys.iter().map(described).collect();
+    fs::write(folder.join("keys.json"), Value::from(keys).to_string())?;
     // It serves until the process ends.
     std::mem::forget(running);
     Ok(json!({ "address": address.to_string(), "empty_bytes": empty, "filled_bytes": filled }))
 }
 
+/// Public id and secret: as texts, since they lie in memory when that is measured.
+type Key = (String, String);
+
 /// Makes credentials on every core; gives the keys of the samples.
-fn fill(engine: &Engine, count: usize, samples: usize) -> Result<Vec<Value>, Failure> {
+fn fill(engine: &Engine, count: usize, samples: usize) -> Result<Vec<Key>, Failure> {
     let (threads, every) = (available_threads(), (count / samples).max(1));
     let (partner, integration) = owners(engine.now());
-    let one_thread = |first: usize| -> Result<Vec<Value>, Failure> {
+    let one_thread = |first: usize| -> Result<Vec<Key>, Failure> {
         let (mut keys, mut number) = (Vec::new(), first);
         while number < count {
             let some = FILLED_AT_ONCE.min((count - number).div_ceil(threads));
@@ -107,9 +115,13 @@ fn fill(engine: &Engine, count: usize, samples: usize) -> Result<Vec<Value>, Fai
     })
 }
 
-fn key(draft: &IssuedCredential) -> Value {
-    let public_id = draft.credential.credential.public_id.as_str();
-    json!({ "public_id": public_id, "secret": draft.secret.expose() })
+fn key(draft: &IssuedCredential) -> Key {
+    let public_id = &draft.credential.credential.public_id;
+    (public_id.to_string(), draft.secret.expose().to_owned())
+}
+
+fn described((public_id, secret): &Key) -> Value {
+    json!({ "public_id": public_id, "secret": secret })
 }
 
 fn drafts(
