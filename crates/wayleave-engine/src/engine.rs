@@ -31,7 +31,7 @@ const CREDENTIALS_AT_ONCE: usize = 500;
 /// How often the uses of secrets are written.
 const USE_INTERVAL: Duration = Duration::from_secs(10);
 /// How many uses are written at once.
-const USES_AT_ONCE: usize = 200;
+const USES_AT_ONCE: usize = 1_000;
 /// How often credentials and revoked tokens are looked after.
 const TEND_INTERVAL: Duration = Duration::from_secs(60);
 /// Clocks of nodes may differ, so revoked tokens are kept for longer than they live.

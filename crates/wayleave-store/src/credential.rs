@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -339,8 +340,7 @@ impl Reader {
         &mut self,
         ids: &[CredentialId],
     ) -> Result<Vec<CredentialWithSecrets>, StoreError> {
-        let words: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
-        let list = format!("[{}]", words.join(","));
+        let list = json_list(ids.iter().copied());
         // The one thing that the two engines write differently: a list as one argument.
         let (credentials, secrets) = match &self.link {
             Link::Postgres(_) => (
@@ -389,6 +389,12 @@ impl Reader {
         }
         Ok(page)
     }
+}
+
+/// Ids as one argument of a statement.
+fn json_list(ids: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    let words: Vec<String> = ids.map(|id| format!("\"{id}\"")).collect();
+    format!("[{}]", words.join(","))
 }
 
 fn without_secrets(rows: Vec<Row>) -> Result<Vec<CredentialWithSecrets>, StoreError> {
@@ -543,16 +549,28 @@ impl Transaction {
         }
     }
 
-    /// Notes when secrets were used, only forward.
+    /// Notes when secrets were used, only forward. Those that were used in the same second are one
+    /// statement: there may be many.
     pub async fn note_uses(&mut self, uses: &[(SecretId, Timestamp)]) -> Result<(), StoreError> {
+        let mut by_moment: BTreeMap<i64, Vec<SecretId>> = BTreeMap::new();
         for (id, at) in uses {
-            execute!(
-                self.link(),
-                "UPDATE secret SET last_used_at = $2
-                 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
-                id.to_string(),
-                at.micros()
-            )?;
+            by_moment.entry(at.micros()).or_default().push(*id);
+        }
+        for (at, ids) in by_moment {
+            let list = json_list(ids.into_iter());
+            let update = match self.link() {
+                Link::Postgres(_) => {
+                    "UPDATE secret SET last_used_at = $2
+                     WHERE id IN (SELECT json_array_elements_text($1::json))
+                       AND (last_used_at IS NULL OR last_used_at < $2)"
+                }
+                _ => {
+                    "UPDATE secret SET last_used_at = $2
+                     WHERE id IN (SELECT value FROM json_each($1))
+                       AND (last_used_at IS NULL OR last_used_at < $2)"
+                }
+            };
+            execute!(self.link(), update, &list, at)?;
         }
         Ok(())
     }
