@@ -297,23 +297,33 @@ impl Engine {
     /// It is taken out while nobody else reads: after another's reading, which may have passed its
     /// number by, nothing would bring it back.
     pub(crate) async fn catch_up_with(&self, public_id: &PublicId, id: CredentialId) {
-        let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut place = self.feed.lock().await;
-        if let Err(error) = self.read_for(asker, &mut place).await {
-            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
+        self.catch_up_or(|place| {
             self.directory.remove(public_id.as_str(), Some(id));
             place.unread.insert(id);
-        }
+        })
+        .await;
     }
 
     /// Takes over the change of a partner of this node; where the database is away, as it was
     /// committed.
     pub(crate) async fn catch_up_with_partner(&self, partner: &Partner) {
+        self.catch_up_or(|_| self.directory.put_partner(partner))
+            .await;
+    }
+
+    /// Takes over a change of this node at once; the change is committed, so where the database is
+    /// away meanwhile, the feed brings it.
+    pub(crate) async fn catch_up_soon(&self) {
+        self.catch_up_or(|_| ()).await;
+    }
+
+    /// Reads the feed; where that fails, does something else while nobody else reads.
+    async fn catch_up_or(&self, otherwise: impl FnOnce(&mut FeedPlace)) {
         let asker = self.feed_askers.fetch_add(1, Ordering::AcqRel) + 1;
         let mut place = self.feed.lock().await;
         if let Err(error) = self.read_for(asker, &mut place).await {
             tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
-            self.directory.put_partner(partner);
+            otherwise(&mut place);
         }
     }
 
@@ -360,14 +370,6 @@ impl Engine {
             }
         };
         let _ = tokio::time::timeout(MISS_PATIENCE, reading).await;
-    }
-
-    /// Takes over a change of this node at once; the change is committed, so where the database is
-    /// away meanwhile, the feed brings it.
-    pub(crate) async fn catch_up_soon(&self) {
-        if let Err(error) = self.catch_up().await {
-            tracing::warn!(environment = %self.environment(), %error, "a change is taken over later");
-        }
     }
 
     /// Takes over changes. What cannot be read will not get better by waiting and must not keep

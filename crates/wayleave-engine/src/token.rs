@@ -73,22 +73,8 @@ impl Engine {
         source: IpAddr,
     ) -> Result<IssuedToken, TokenRefusal> {
         let now = self.now();
-        let Some((first, _)) = readings.first() else {
-            return Err(TokenRefusal::WrongCredentials);
-        };
-        let first = LookupId::of(first);
-        if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
-            return Err(TokenRefusal::TooManyFailures { retry_after_s });
-        }
-        let mut right = self.find_right(audience, readings);
-        if right.is_none() && self.may_be_elsewhere(readings) {
-            self.catch_up_after_miss().await;
-            right = self.find_right(audience, readings);
-        }
-        let Some((public_id, known)) = right else {
-            self.failures.count(first, source, now);
-            return Err(TokenRefusal::WrongCredentials);
-        };
+        let find = || self.find_right(audience, readings);
+        let (public_id, known) = self.find_once_more(readings, source, find).await?;
         if known.membership == Membership::Lapsed {
             return Err(TokenRefusal::Lapsed);
         }
@@ -100,6 +86,33 @@ impl Engine {
         let issued = self.sign_token(audience, public_id, scopes, now.unix_s())?;
         self.issued.fetch_add(1, Ordering::Relaxed);
         Ok(issued)
+    }
+
+    /// Looks for whoever presented these readings, once more where another node may have made the
+    /// key a moment ago. Wrong secrets are counted, and whoever presented too many has to wait.
+    async fn find_once_more<T>(
+        &self,
+        readings: &[(String, SecretText)],
+        source: IpAddr,
+        find: impl Fn() -> Option<T>,
+    ) -> Result<T, TokenRefusal> {
+        let now = self.now();
+        let Some((first, _)) = readings.first() else {
+            return Err(TokenRefusal::WrongCredentials);
+        };
+        let first = LookupId::of(first);
+        if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
+            return Err(TokenRefusal::TooManyFailures { retry_after_s });
+        }
+        let mut right = find();
+        if right.is_none() && self.may_be_elsewhere(readings) {
+            self.catch_up_after_miss().await;
+            right = find();
+        }
+        right.ok_or_else(|| {
+            self.failures.count(first, source, now);
+            TokenRefusal::WrongCredentials
+        })
     }
 
     /// The first reading whose secret is right.
@@ -199,23 +212,8 @@ impl Engine {
         readings: &[(String, SecretText)],
         source: IpAddr,
     ) -> Result<TokenClient, TokenRefusal> {
-        let now = self.now();
-        let Some((first, _)) = readings.first() else {
-            return Err(TokenRefusal::WrongCredentials);
-        };
-        let first = LookupId::of(first);
-        if let Some(retry_after_s) = self.failures.must_wait_s(first, source, now) {
-            return Err(TokenRefusal::TooManyFailures { retry_after_s });
-        }
-        let mut right = self.find_client(readings);
-        if right.is_none() && self.may_be_elsewhere(readings) {
-            self.catch_up_after_miss().await;
-            right = self.find_client(readings);
-        }
-        right.ok_or_else(|| {
-            self.failures.count(first, source, now);
-            TokenRefusal::WrongCredentials
-        })
+        let find = || self.find_client(readings);
+        self.find_once_more(readings, source, find).await
     }
 
     fn find_client(&self, readings: &[(String, SecretText)]) -> Option<TokenClient> {
