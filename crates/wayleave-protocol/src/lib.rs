@@ -13,6 +13,7 @@
 //! | [`basic`] | Basic credentials | RFC 7617 |
 //! | [`form`] | form data and query strings | WHATWG URL Standard |
 //! | [`json`] | small request bodies | RFC 8259 |
+//! | [`Message`] | a request as signatures over chosen parts of it see it | RFC 9421 |
 //! | [`signed`] | the four-line signed scheme | docs/signed-requests.md |
 //! | [`jwt`] | access tokens and their keys | RFC 9068, RFC 7517, RFC 8725 |
 //! | [`secret`] | how secrets are held in memory | – |
@@ -24,5 +25,8 @@ pub mod http_date;
 pub mod json;
 pub mod jwt;
 pub mod key_text;
+mod message;
 pub mod secret;
 pub mod signed;
+
+pub use message::Message;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Method, Request, header};
-use http_body_util::{Either, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use wayleave_core::Admission;
 use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
@@ -340,11 +340,11 @@ impl Surfaces {
             proven => proven,
         };
         let (caller, body) = match first {
-            Ok(caller) => (caller, Either::Left(body)),
+            Ok(caller) => (caller, RequestBody::Incoming(body)),
             // The fields of a form may be part of what was signed.
             Err(Unproven::Mismatch) if is_form(parts) => {
                 let form = read_body(body, FORM_LIMIT_BYTES).await?;
-                let body = Either::Right(Full::new(form.clone()));
+                let body = RequestBody::Read(Full::new(form.clone()));
                 evidence.form_body = Some(&form);
                 let proven = self.engine.authenticate(&evidence);
                 (

@@ -1,19 +1,23 @@
 //! The configuration file of `wayleave serve`; `deploy/wayleave.toml` is its annotated example.
 
+mod route;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use wayleave_core::{Admission, Audience, Environment, Scheme, Scope};
+use wayleave_core::Environment;
 use wayleave_engine::{Algorithm, Database, Operators};
-use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
+use wayleave_web::{ContentSurface, Mount, SurfaceSettings, TrustedProxies, Upstream};
 
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
 use crate::operators_file::OperatorsFile;
 use crate::tls::TlsFiles;
 use crate::{safety, spelling};
+
+use self::route::RouteConfig;
 
 /// How long requests in flight may take after the end was asked for, unless set.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -158,19 +162,6 @@ impl ContentConfig {
             prefix,
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouteConfig {
-    path: String,
-    host: Option<String>,
-    audiences: Vec<String>,
-    schemes: Vec<String>,
-    #[serde(default)]
-    scopes: Vec<String>,
-    /// By environment: `live` and `test`. An environment without one lacks the route.
-    upstream: BTreeMap<String, String>,
 }
 
 /// What is wrong with a configuration, and where.
@@ -425,20 +416,8 @@ impl Config {
                 }
             },
             forward_auth: mount("surfaces.forward_auth", &surfaces.forward_auth, true)?,
-            routes: self.routes(environment)?,
+            routes: route::routes(&self.route, environment)?,
         })
-    }
-
-    fn routes(&self, environment: Environment) -> Result<Vec<Route>, ConfigError> {
-        let mut routes = Vec::new();
-        for (number, config) in self.route.iter().enumerate() {
-            let place = format!("route[{number}]");
-            let Some(upstream) = config.upstream.get(environment.as_str()) else {
-                continue;
-            };
-            routes.push(route(&place, config, upstream)?);
-        }
-        Ok(routes)
     }
 }
 
@@ -543,54 +522,6 @@ fn mount(
 
 fn parse_upstream(place: &str, text: &str) -> Result<Upstream, ConfigError> {
     text.parse().map_err(|error| wrong(place, error))
-}
-
-fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, ConfigError> {
-    if config.path != "/" {
-        check_prefix(&format!("{place}.path"), &config.path)?;
-    }
-    if config.path.is_empty() {
-        return Err(wrong(
-            format!("{place}.path"),
-            "is empty; write / for everything",
-        ));
-    }
-    let words = |name: &str, given: &[String]| {
-        if given.is_empty() {
-            Err(wrong(
-                format!("{place}.{name}"),
-                "is empty, so that nobody could pass",
-            ))
-        } else {
-            Ok(())
-        }
-    };
-    words("audiences", &config.audiences)?;
-    words("schemes", &config.schemes)?;
-    Ok(Route {
-        host: config.host.clone(),
-        path: config.path.clone(),
-        admission: Admission {
-            audiences: parse_all::<Audience, _>(&format!("{place}.audiences"), &config.audiences)?,
-            schemes: parse_all::<Scheme, _>(&format!("{place}.schemes"), &config.schemes)?,
-            scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
-        },
-        upstream: parse_upstream(&format!("{place}.upstream"), upstream)?,
-    })
-}
-
-fn parse_all<T, S>(place: &str, words: &[String]) -> Result<S, ConfigError>
-where
-    T: std::str::FromStr<Err: ToString>,
-    S: FromIterator<T>,
-{
-    words
-        .iter()
-        .map(|word| {
-            word.parse()
-                .map_err(|error: T::Err| wrong(place, error.to_string()))
-        })
-        .collect()
 }
 
 fn check_environments(settings: &NodeSettings) -> Result<(), ConfigError> {

@@ -28,6 +28,7 @@ mod command;
 mod doctor;
 mod duration;
 mod findings;
+mod forward;
 mod key_lint;
 mod malformed;
 mod master_key;

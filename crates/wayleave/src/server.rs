@@ -26,15 +26,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
-use wayleave_core::Environment;
-use wayleave_proxy::{Inbound, Proxy, ProxyError};
+use wayleave_proxy::Proxy;
 use wayleave_web::{
-    Admin, Connection, Dialect, Fault, Forward, Handled, Mount, RequestBody, Surfaces, caught,
-    select_environment,
+    Admin, Connection, Dialect, Fault, Handled, Mount, RequestBody, Surfaces, select_environment,
 };
 
+use crate::forward::forward_to_upstream;
 use crate::malformed::{Answering, Marked, WithRefusals};
-use crate::metrics::{CoreCounters, Counters, UpstreamFailure};
+use crate::metrics::{CoreCounters, Counters};
 use crate::monitor::Monitor;
 use crate::sample_api;
 
@@ -57,7 +56,7 @@ const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("request-id");
 
-type ResponseBody = Either<Full<Bytes>, Incoming>;
+pub(crate) type ResponseBody = Either<Full<Bytes>, Incoming>;
 
 /// The environments of an address, and what tells them apart.
 pub type Choices = Vec<(Mount, Arc<Surfaces>)>;
@@ -518,72 +517,16 @@ async fn serve_environment(
         Handled::Answer(answer, dialect) => (answer.map(Either::Left), dialect),
         Handled::Forward(forward) => {
             let dialect = forward.dialect;
-            let answer = forward_to_upstream(*forward, environment, core, request_id).await;
+            let answer = {
+                let (proxy, counters) = (&core.proxy, &core.counters);
+                forward_to_upstream(*forward, environment, proxy, counters, request_id).await
+            };
             (answer, dialect)
         }
     };
     core.counters
         .count_request(Some(environment), dialect, response.status());
     response
-}
-
-async fn forward_to_upstream(
-    forward: Forward,
-    environment: Environment,
-    core: &Core,
-    request_id: &str,
-) -> Response<ResponseBody> {
-    let Forward {
-        admitted,
-        upstream,
-        path,
-        request,
-        dialect,
-        source,
-        scheme,
-    } = forward;
-    let accept = request.headers().get(header::ACCEPT).cloned();
-    let host = host_as_written(&request);
-    let inbound = Inbound {
-        source,
-        scheme,
-        host: &host,
-        request_id,
-    };
-    let answered = match upstream.address(&path, request.uri().query()) {
-        Ok(address) => caught(core.proxy.forward(&admitted, address, request, &inbound)).await,
-        Err(error) => Ok(Err(ProxyError::Unreachable(error.to_string()))),
-    };
-    let failed = |failure| core.counters.count_upstream_failure(environment, failure);
-    let fault = match answered {
-        Ok(Ok(answer)) => return answer.map(Either::Right),
-        Ok(Err(ProxyError::Unreachable(cause))) => {
-            failed(UpstreamFailure::Unreachable);
-            Fault::BadGateway {
-                cause: format!("{}: {cause}", upstream.authority()),
-            }
-        }
-        Ok(Err(ProxyError::TimedOut)) => {
-            failed(UpstreamFailure::TimedOut);
-            Fault::GatewayTimeout
-        }
-        Err(panicked) => Fault::from(panicked),
-    };
-    let accept = accept.as_ref().and_then(|value| value.to_str().ok());
-    dialect.render(&fault, accept, request_id).map(Either::Left)
-}
-
-/// The host that a request is for: of an absolute target, else of the `Host` header.
-fn host_as_written(request: &Request<RequestBody>) -> String {
-    let header = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
-    authority.or(header).unwrap_or_default().to_owned()
 }
 
 /// The address as people type it: a loopback or wildcard address becomes one that can be called.

@@ -1,0 +1,85 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use wayleave_core::{Admission, Audience, Environment, Scheme, Scope};
+use wayleave_web::Route;
+
+use super::{ConfigError, check_prefix, parse_upstream, wrong};
+
+/// A `[[route]]` of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteConfig {
+    path: String,
+    host: Option<String>,
+    audiences: Vec<String>,
+    schemes: Vec<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// By environment: `live` and `test`. An environment without one lacks the route.
+    upstream: BTreeMap<String, String>,
+}
+
+/// The routes that an environment has: those with an upstream for it.
+pub(super) fn routes(
+    configs: &[RouteConfig],
+    environment: Environment,
+) -> Result<Vec<Route>, ConfigError> {
+    let mut routes = Vec::new();
+    for (number, config) in configs.iter().enumerate() {
+        let place = format!("route[{number}]");
+        let Some(upstream) = config.upstream.get(environment.as_str()) else {
+            continue;
+        };
+        routes.push(route(&place, config, upstream)?);
+    }
+    Ok(routes)
+}
+
+fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, ConfigError> {
+    if config.path != "/" {
+        check_prefix(&format!("{place}.path"), &config.path)?;
+    }
+    if config.path.is_empty() {
+        return Err(wrong(
+            format!("{place}.path"),
+            "is empty; write / for everything",
+        ));
+    }
+    let words = |name: &str, given: &[String]| {
+        if given.is_empty() {
+            Err(wrong(
+                format!("{place}.{name}"),
+                "is empty, so that nobody could pass",
+            ))
+        } else {
+            Ok(())
+        }
+    };
+    words("audiences", &config.audiences)?;
+    words("schemes", &config.schemes)?;
+    Ok(Route {
+        host: config.host.clone(),
+        path: config.path.clone(),
+        admission: Admission {
+            audiences: parse_all::<Audience, _>(&format!("{place}.audiences"), &config.audiences)?,
+            schemes: parse_all::<Scheme, _>(&format!("{place}.schemes"), &config.schemes)?,
+            scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
+        },
+        upstream: parse_upstream(&format!("{place}.upstream"), upstream)?,
+    })
+}
+
+fn parse_all<T, S>(place: &str, words: &[String]) -> Result<S, ConfigError>
+where
+    T: std::str::FromStr<Err: ToString>,
+    S: FromIterator<T>,
+{
+    words
+        .iter()
+        .map(|word| {
+            word.parse()
+                .map_err(|error: T::Err| wrong(place, error.to_string()))
+        })
+        .collect()
+}
