@@ -1,0 +1,96 @@
+//! Answering one request: where it goes, and what is counted.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body_util::{Either, Full};
+use hyper::Request;
+use hyper::body::Incoming;
+use wayleave_web::{Connection, Dialect, Fault, Handled, select_environment};
+
+use super::{Choices, Core, Service};
+use crate::forward::forward_to_upstream;
+use crate::malformed::{Answering, Marked};
+use crate::sample_api;
+
+const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("request-id");
+
+pub(crate) type ResponseBody = Either<Full<Bytes>, Incoming>;
+
+/// Answers one request.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    connection: &Connection,
+    service: &Service,
+    core: &Core,
+    answering: &Answering,
+) -> Result<Response<Marked<ResponseBody>>, Infallible> {
+    let request_id = connection.next_request_id();
+    let mut response = dispatch(request, connection, service, core, &request_id).await;
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if core.is_ending.get() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    Ok(response.map(|body| answering.mark(body)))
+}
+
+async fn dispatch(
+    request: Request<Incoming>,
+    connection: &Connection,
+    service: &Service,
+    core: &Core,
+    request_id: &str,
+) -> Response<ResponseBody> {
+    match service {
+        Service::SampleApi => sample_api::answer(request).await.map(Either::Left),
+        Service::Monitor(monitor) => monitor.answer(&request).await.map(Either::Left),
+        Service::Admin(admin) => {
+            let admin = admin.load_full();
+            let answer = admin.handle(request, connection, request_id).await;
+            core.counters.count_admin_request(answer.status());
+            answer.map(Either::Left)
+        }
+        Service::Environments(choices) => {
+            serve_environment(request, connection, &choices.load(), core, request_id).await
+        }
+    }
+}
+
+/// Takes a request to the environment that it is for.
+async fn serve_environment(
+    request: Request<Incoming>,
+    connection: &Connection,
+    choices: &Choices,
+    core: &Core,
+    request_id: &str,
+) -> Response<ResponseBody> {
+    let chosen = match choices.as_slice() {
+        [(_, only)] => Some(only),
+        several => select_environment(several, request.uri(), request.headers()),
+    };
+    let Some(surfaces) = chosen else {
+        let dialect = Dialect::of_path(request.uri().path());
+        let answer = dialect.render(&Fault::NotFound, None, request_id);
+        core.counters.count_request(None, dialect, answer.status());
+        return answer.map(Either::Left);
+    };
+    let environment = surfaces.engine().environment();
+    let (response, dialect) = match surfaces.handle(request, connection, request_id).await {
+        Handled::Answer(answer, dialect) => (answer.map(Either::Left), dialect),
+        Handled::Forward(forward) => {
+            let dialect = forward.dialect;
+            let answer = {
+                let (proxy, counters) = (&core.proxy, &core.counters);
+                forward_to_upstream(*forward, environment, proxy, counters, request_id).await
+            };
+            (answer, dialect)
+        }
+    };
+    core.counters
+        .count_request(Some(environment), dialect, response.status());
+    response
+}
