@@ -7,6 +7,7 @@
 
 mod admin;
 mod answer;
+mod body;
 mod caught;
 mod dialect;
 mod discovery;
@@ -21,10 +22,10 @@ mod transport;
 
 pub use admin::Admin;
 pub use answer::Answer;
+pub use body::{BodyError, BodyFate, BodyLimits, RequestBody};
 pub use caught::{Panicked, caught, panics_caught};
 pub use dialect::Dialect;
 pub use fault::Fault;
-pub use request::RequestBody;
 pub use route::{Mount, Route, Upstream, UpstreamError};
 pub use surfaces::{ContentSurface, Forward, Handled, SurfaceSettings, Surfaces};
 pub use target::select_environment;

@@ -1,53 +1,11 @@
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 
 use crate::Fault;
-
-/// The body of a request on its way to the API behind.
-#[derive(Debug)]
-pub enum RequestBody {
-    /// As it comes in.
-    Incoming(Incoming),
-    /// Read already.
-    Read(Full<Bytes>),
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            RequestBody::Incoming(body) => Pin::new(body).poll_frame(cx),
-            RequestBody::Read(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map_err(|never| match never {}),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            RequestBody::Incoming(body) => body.is_end_stream(),
-            RequestBody::Read(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            RequestBody::Incoming(body) => body.size_hint(),
-            RequestBody::Read(body) => body.size_hint(),
-        }
-    }
-}
 
 /// How long a body that we read ourselves may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -111,6 +111,8 @@ pub struct Route {
     pub admission: Admission,
     /// Where requests go.
     pub upstream: Upstream,
+    /// The largest body that is passed on, in bytes; 0: any. `None`: as the node says.
+    pub body_bytes: Option<u64>,
 }
 
 impl Route {

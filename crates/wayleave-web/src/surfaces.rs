@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Method, Request, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use wayleave_core::Admission;
 use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
 
 use crate::answer::Answer;
+use crate::body::{BodyLimits, RequestBody};
 use crate::caught::caught;
 use crate::dialect::{Dialect, content, introspection, oauth, token};
 use crate::fault::Fault;
-use crate::request::{RequestBody, media_type, read_body};
+use crate::request::{media_type, read_body};
 use crate::route::{Mount, Route, Upstream};
 use crate::target::{self, Target};
 use crate::transport::{Connection, TrustedProxies};
@@ -50,6 +50,8 @@ pub struct SurfaceSettings {
     pub forward_auth: Option<Mount>,
     /// Routes to APIs behind; a longer path wins over a shorter one.
     pub routes: Vec<Route>,
+    /// What bodies may be, where a route does not say another size.
+    pub body: BodyLimits,
 }
 
 /// What has become of a request.
@@ -335,16 +337,17 @@ impl Surfaces {
         let paths = signed.as_slice();
         let mut evidence =
             evidence::collect(parts.method.as_str(), paths, target.query, &parts.headers)?;
+        let limits = self.body_limits(place);
         let first = match self.engine.authenticate(&evidence) {
             Err(refusal) => self.prove_again(&evidence, refusal).await,
             proven => proven,
         };
         let (caller, body) = match first {
-            Ok(caller) => (caller, RequestBody::Incoming(body)),
+            Ok(caller) => (caller, RequestBody::incoming(body, limits)?),
             // The fields of a form may be part of what was signed.
             Err(Unproven::Mismatch) if is_form(parts) => {
                 let form = read_body(body, FORM_LIMIT_BYTES).await?;
-                let body = RequestBody::Read(Full::new(form.clone()));
+                let body = RequestBody::read(form.clone());
                 evidence.form_body = Some(&form);
                 let proven = self.engine.authenticate(&evidence);
                 (
@@ -373,6 +376,17 @@ impl Surfaces {
             body,
             dialect,
         })
+    }
+
+    /// How large and how slow a body at a place may be.
+    fn body_limits(&self, place: &Place<'_, '_>) -> BodyLimits {
+        let mut limits = self.settings.body;
+        if let Place::Route(route) = place
+            && let Some(bytes) = route.body_bytes
+        {
+            limits.bytes = (bytes > 0).then_some(bytes);
+        }
+        limits
     }
 
     /// A second look where the key may have been made by another node a moment ago.

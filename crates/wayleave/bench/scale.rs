@@ -293,8 +293,6 @@ fn environment(
         database: Database::Sqlite(folder.join(database)),
         master_key: folder.join(default_master_key(environment)),
         surfaces: SurfaceSettings {
-            prefix: String::new(),
-            trusted_proxies: TrustedProxies::default(),
             oauth: mount(),
             platform: mount(),
             token: mount(),
@@ -304,7 +302,7 @@ fn environment(
                 upstream: "http://127.0.0.1:1".parse()?,
             }),
             forward_auth: mount(),
-            routes: Vec::new(),
+            ..SurfaceSettings::default()
         },
     })
 }

@@ -1,5 +1,6 @@
 //! The configuration file of `wayleave serve`; `deploy/wayleave.toml` is its annotated example.
 
+mod limits;
 mod route;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::operators_file::OperatorsFile;
 use crate::tls::TlsFiles;
 use crate::{safety, spelling};
 
+use self::limits::LimitsConfig;
 use self::route::RouteConfig;
 
 /// How long requests in flight may take after the end was asked for, unless set.
@@ -101,21 +103,6 @@ impl Default for TokensConfig {
     fn default() -> Self {
         TokensConfig {
             algorithm: "ES256".to_owned(),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsConfig {
-    /// 0: not counted.
-    wrong_secrets_per_minute: u32,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        LimitsConfig {
-            wrong_secrets_per_minute: 10,
         }
     }
 }
@@ -256,10 +243,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&self.proxies.trusted)
                 .map_err(|error| wrong("proxies.trusted", error))?,
             algorithm: self.algorithm()?,
-            wrong_secrets_per_minute: match self.limits.wrong_secrets_per_minute {
-                0 => None,
-                limit => Some(limit),
-            },
+            wrong_secrets_per_minute: self.limits.wrong_secrets_per_minute(),
             threads: self.threads.unwrap_or_else(available_threads).max(1),
             drain_timeout: self.drain_timeout()?,
         };
@@ -417,6 +401,7 @@ impl Config {
             },
             forward_auth: mount("surfaces.forward_auth", &surfaces.forward_auth, true)?,
             routes: route::routes(&self.route, environment)?,
+            body: self.limits.body(),
         })
     }
 }

@@ -20,7 +20,9 @@ use wayleave_engine::{
     Partner, Refusal, StoreRuntime,
 };
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
-use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
+use wayleave_web::{
+    BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream,
+};
 
 use crate::calls;
 use crate::cli::say;
@@ -330,7 +332,9 @@ fn surfaces(upstream: &Upstream, protected_path: &str) -> SurfaceSettings {
                 scopes: ScopeSet::default(),
             },
             upstream: upstream.clone(),
+            body_bytes: None,
         }],
+        body: BodyLimits::default(),
     }
 }
 

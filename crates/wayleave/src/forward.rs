@@ -30,6 +30,7 @@ pub(crate) async fn forward_to_upstream(
     } = forward;
     let accept = request.headers().get(header::ACCEPT).cloned();
     let host = host_as_written(&request);
+    let body = request.body().fate();
     let inbound = Inbound {
         source,
         scheme,
@@ -43,6 +44,8 @@ pub(crate) async fn forward_to_upstream(
     let failed = |failure| counters.count_upstream_failure(environment, failure);
     let fault = match answered {
         Ok(Ok(answer)) => return answer.map(Either::Right),
+        // The client's own body broke the way off, not the API behind.
+        Ok(Err(_)) if body.error().is_some() => body.error().map_or(Fault::TooSlow, Fault::from),
         Ok(Err(ProxyError::Unreachable(cause))) => {
             failed(UpstreamFailure::Unreachable);
             Fault::BadGateway {

@@ -18,6 +18,7 @@ pub(super) struct RouteConfig {
     scopes: Vec<String>,
     /// By environment: `live` and `test`. An environment without one lacks the route.
     upstream: BTreeMap<String, String>,
+    body_bytes: Option<u64>,
 }
 
 /// The routes that an environment has: those with an upstream for it.
@@ -67,6 +68,7 @@ fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, Con
             scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
         },
         upstream: parse_upstream(&format!("{place}.upstream"), upstream)?,
+        body_bytes: config.body_bytes,
     })
 }
 

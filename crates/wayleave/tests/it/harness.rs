@@ -24,7 +24,9 @@ use wayleave_engine::{
 use wayleave_testkit::{
     Address, Answer, DatabaseKind, FrozenClock, Signer, TestDatabases, TestFolder,
 };
-use wayleave_web::{ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream};
+use wayleave_web::{
+    BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream,
+};
 
 /// Tue, 16 Mar 2027 10:20:30 GMT: the clock of the signing vectors.
 pub(crate) const NOW_S: i64 = 1_805_192_430;
@@ -142,7 +144,7 @@ impl TestNode {
         let mut settings = self.settings.clone();
         for environment in &mut settings.environments {
             let surfaces = &mut environment.surfaces;
-            // A route to port 1 is one at whose end a test wants to find nobody.
+            // Port 2 stands for the sample API; other upstreams are a test's own.
             let routes = surfaces.routes.iter_mut().map(|route| &mut route.upstream);
             let content = surfaces
                 .content
@@ -150,7 +152,7 @@ impl TestNode {
                 .map(|content| &mut content.upstream);
             for place in routes
                 .chain(content)
-                .filter(|place| !place.authority().ends_with(":1"))
+                .filter(|place| place.authority().ends_with(":2"))
             {
                 *place = upstream.clone();
             }
@@ -443,6 +445,7 @@ pub(crate) fn route(path: &str, audiences: &[Audience], scopes: &str) -> Route {
             scopes: scopes.parse().expect("scopes"),
         },
         upstream: "http://127.0.0.1:2".parse().expect("an upstream"),
+        body_bytes: None,
     }
 }
 
@@ -468,6 +471,7 @@ fn usual_surfaces() -> SurfaceSettings {
                 ..route("/nobody", &everybody, "")
             },
         ],
+        body: BodyLimits::default(),
     }
 }
 
