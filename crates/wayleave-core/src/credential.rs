@@ -61,6 +61,11 @@ impl Audience {
         }
     }
 
+    /// Whether credentials of this audience may be the key sets of a property.
+    pub fn is_of_property(self) -> bool {
+        matches!(self, Audience::Management | Audience::Access)
+    }
+
     /// Whether the public id is a GUID, as the signed scheme wants it.
     pub fn has_guid(self) -> bool {
         matches!(self, Audience::Management | Audience::Access)

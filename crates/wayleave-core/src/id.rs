@@ -134,6 +134,11 @@ typed_id!(
     "crd_"
 );
 typed_id!(
+    /// A content site that belongs to a partner.
+    PropertyId,
+    "prp_"
+);
+typed_id!(
     /// One secret of a credential.
     SecretId,
     "sct_"

@@ -8,6 +8,7 @@ mod credential;
 mod environment;
 mod id;
 mod operator;
+mod origin;
 mod partner;
 mod scope;
 mod time;
@@ -17,8 +18,9 @@ pub use credential::{
     Audience, AudienceSet, CredentialState, PublicId, PublicIdError, Scheme, SchemeSet, UnknownWord,
 };
 pub use environment::Environment;
-pub use id::{CredentialId, IdError, IntegrationId, PartnerId, SecretId};
+pub use id::{CredentialId, IdError, IntegrationId, PartnerId, PropertyId, SecretId};
 pub use operator::OperatorScope;
+pub use origin::{Origin, OriginError, OriginSet};
 pub use partner::{Membership, NameError, check_name};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use time::Timestamp;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use wayleave_core::{
     Admission, Audience, CredentialId, Environment, IntegrationId, Membership, NotAdmitted,
-    PartnerId, Scheme, ScopeSet,
+    PartnerId, PropertyId, Scheme, ScopeSet,
 };
 
 use crate::directory::{Grant, IntegrationEntry, LookupId};
@@ -44,6 +44,11 @@ impl Caller {
         self.credential_id
     }
 
+    /// The property whose key set proved it.
+    pub fn property_id(&self) -> Option<PropertyId> {
+        self.grant.property
+    }
+
     /// What the credential opens.
     pub fn audience(&self) -> Audience {
         self.grant.audience
@@ -66,9 +71,11 @@ impl Caller {
     }
 
     /// Who the caller is, as headers for the API behind: names and values
-    /// (`docs/identity-headers.md`). `Wayleave-Scopes` comes only where there are scopes.
+    /// (`docs/identity-headers.md`). `Wayleave-Scopes` and `Wayleave-Property` come only
+    /// where there are any.
     pub fn identity(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let scopes = (!self.scopes().is_empty()).then(|| self.scopes().to_string());
+        let property = self.property_id().map(|id| id.to_string());
         [
             (
                 "wayleave-environment",
@@ -91,6 +98,7 @@ impl Caller {
         ]
         .into_iter()
         .chain(scopes.map(|scopes| ("wayleave-scopes", Cow::Owned(scopes))))
+        .chain(property.map(|property| ("wayleave-property", Cow::Owned(property))))
     }
 
     /// Lets the caller pass or says why not.

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, Environment, IntegrationId, PublicId, SchemeSet,
-    ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, Environment, IntegrationId, PropertyId, PublicId,
+    SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
@@ -35,6 +35,8 @@ pub const MOST_IMPORTED: usize = 1_000;
 pub struct NewCredential {
     /// The client program that it is for.
     pub integration_id: IntegrationId,
+    /// The property whose key set it is to be: one of the integration's partner.
+    pub property_id: Option<PropertyId>,
     /// What it is used for, for people; may be empty.
     pub name: String,
     /// What it opens.
@@ -164,12 +166,14 @@ impl Engine {
         let integration = read.await?.ok_or(Refusal::NotFound {
             noun: "integration",
         })?;
+        let new_property = new.property_id;
         let (mut stored, secret) = self.compose(new)?;
         stored.credential.partner_id = integration.partner_id;
         let act = Act::new("credential.create", stored.credential.id).with(json!({
             "integration": integration_id.to_string(),
             "audience": stored.credential.audience.as_str(),
             "public_id": stored.credential.public_id.as_str(),
+            "property": new_property.map(|id| id.to_string()),
         }));
         let added = stored.clone();
         let written = self.audited(by, act, move |transaction| {
@@ -217,7 +221,10 @@ impl Engine {
         let written = self.audited(by, act, move |transaction| {
             Box::pin(async move { add_all(transaction, &fresh).await })
         });
-        for place in written.await.map_err(|error| (0, error.into()))? {
+        for place in written
+            .await
+            .map_err(|error| (0, not_found("integration")(error)))?
+        {
             outcomes[place] = Imported::Taken;
         }
         self.catch_up_soon().await;
@@ -290,6 +297,12 @@ impl Engine {
                 why: "without a scheme the credential can prove nothing".to_owned(),
             });
         }
+        if new.property_id.is_some() && !new.audience.is_of_property() {
+            return Err(Refusal::Invalid {
+                field: "property",
+                why: "goes with the audiences management and access only".to_owned(),
+            });
+        }
         let id = CredentialId::new(now, random(&*self.randomness));
         let credential = Credential {
             id,
@@ -297,6 +310,7 @@ impl Engine {
             name: new.name,
             integration_id: new.integration_id,
             partner_id: wayleave_core::PartnerId::new(now, [0; 10]),
+            property_id: new.property_id,
             audience: new.audience,
             schemes,
             scopes: new.scopes,

@@ -11,8 +11,8 @@ use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, IntegrationId, Membership, PartnerId, SchemeSet,
-    ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, IntegrationId, Membership, PartnerId, PropertyId,
+    SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_store::{CredentialWithSecrets, Partner, Secret, SecretForm};
@@ -83,6 +83,7 @@ pub(crate) struct Grant {
     pub(crate) audience: Audience,
     pub(crate) schemes: SchemeSet,
     pub(crate) scopes: ScopeSet,
+    pub(crate) property: Option<PropertyId>,
 }
 
 /// A secret's text or hash as memory holds it.
@@ -493,6 +494,7 @@ impl Directory {
                 audience: credential.audience,
                 schemes: credential.schemes,
                 scopes: credential.scopes.clone(),
+                property: credential.property_id,
             }),
             more: None,
             secret: None,
@@ -619,6 +621,7 @@ mod tests {
                 name: String::new(),
                 integration_id: IntegrationId::new(now, [2; 10]),
                 partner_id: PartnerId::new(now, [3; 10]),
+                property_id: None,
                 audience: Audience::Routes,
                 schemes: Audience::Routes.default_schemes(),
                 scopes: ScopeSet::default(),

@@ -19,6 +19,7 @@ mod integration;
 mod operator;
 mod partner;
 mod ports;
+mod property;
 mod refusal;
 mod rehash;
 mod reseal;
@@ -46,5 +47,5 @@ pub use vault::{MasterKeyError, Vault};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
     AuditRow, Credential, CredentialFilter, CredentialWithSecrets, Database, Integration, Partner,
-    Secret, SigningKey, Store, StoreError, StoreRuntime,
+    Property, Secret, SigningKey, Store, StoreError, StoreRuntime,
 };

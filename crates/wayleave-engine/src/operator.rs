@@ -2,7 +2,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use wayleave_core::OperatorScope;
+use wayleave_core::{OperatorScope, PropertyId};
 
 /// The SHA-256 of an operator's token. A token is 178 random bits, so a fast hash is enough: there
 /// is nothing to guess.
@@ -39,6 +39,8 @@ pub struct Operator {
     pub name: String,
     /// What they may do.
     pub scope: OperatorScope,
+    /// The properties that a property administrator was given; no other scope has any.
+    pub properties: Vec<PropertyId>,
     /// The hash of their token; the token itself is not kept.
     pub token_hash: OperatorTokenHash,
 }
@@ -50,14 +52,17 @@ pub struct ActingOperator {
     pub name: String,
     /// What they may do.
     pub scope: OperatorScope,
+    /// The properties that a property administrator was given; no other scope has any.
+    pub properties: Vec<PropertyId>,
 }
 
 impl Operator {
-    /// Name and scope, without the hash.
+    /// Who they are and what they may do, without the hash.
     pub fn acting(&self) -> ActingOperator {
         ActingOperator {
             name: self.name.clone(),
             scope: self.scope,
+            properties: self.properties.clone(),
         }
     }
 }
@@ -104,6 +109,7 @@ mod tests {
         Operator {
             name: name.to_owned(),
             scope: OperatorScope::Support,
+            properties: Vec::new(),
             token_hash: OperatorTokenHash::of(token),
         }
     }

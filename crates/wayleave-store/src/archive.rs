@@ -113,6 +113,16 @@ pub static TABLES: &[Table] = &[
         ],
     ),
     table(
+        "property",
+        &[
+            text("id"),
+            text("partner_id"),
+            text("name"),
+            text("origins"),
+            integer("created_at"),
+        ],
+    ),
+    table(
         "credential",
         &[
             text("id"),
@@ -127,6 +137,7 @@ pub static TABLES: &[Table] = &[
             or_null(integer("revoked_at")),
             text("name"),
             or_null(integer("expires_at")),
+            or_null(text("property_id")),
         ],
     ),
     table(

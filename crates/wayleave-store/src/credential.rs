@@ -3,8 +3,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, IntegrationId, PartnerId, PublicId, SchemeSet,
-    ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, IntegrationId, PartnerId, PropertyId, PublicId,
+    SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 
 use crate::link::Link;
@@ -23,6 +23,8 @@ pub struct Credential {
     pub integration_id: IntegrationId,
     /// The partner of that integration.
     pub partner_id: PartnerId,
+    /// The property whose key set it is.
+    pub property_id: Option<PropertyId>,
     /// What it opens.
     pub audience: Audience,
     /// How it may prove a request.
@@ -122,6 +124,7 @@ type Row = (
     i64,
     Option<i64>,
     Option<i64>,
+    Option<String>,
 );
 type SecretRow = (
     String,
@@ -141,7 +144,8 @@ macro_rules! select_credentials {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.public_id, c.name, c.integration_id, i.partner_id, c.audience, c.schemes,
-                    c.scopes, c.state, c.not_before_at, c.created_at, c.expires_at, c.revoked_at
+                    c.scopes, c.state, c.not_before_at, c.created_at, c.expires_at, c.revoked_at,
+                    c.property_id
              FROM credential c JOIN integration i ON i.id = c.integration_id ",
             $rest
         )
@@ -183,6 +187,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         created,
         expires,
         revoked,
+        property,
     ) = row;
     let audience = read(&audience)?;
     Ok(Credential {
@@ -192,6 +197,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         name,
         integration_id: read(&integration)?,
         partner_id: read(&partner)?,
+        property_id: property.as_deref().map(read).transpose()?,
         audience,
         schemes: read(&schemes)?,
         scopes: read(&scopes)?,
@@ -250,6 +256,8 @@ pub struct CredentialFilter {
     pub partner_id: Option<PartnerId>,
     /// Only those of this integration.
     pub integration_id: Option<IntegrationId>,
+    /// Only the key sets of this property.
+    pub property_id: Option<PropertyId>,
     /// Only those that open this.
     pub audience: Option<Audience>,
     /// Only those in this state.
@@ -319,13 +327,15 @@ impl Reader {
              WHERE c.id > $1 AND ($2 = '' OR i.partner_id = $2)
                AND ($3 = '' OR c.integration_id = $3) AND ($4 = '' OR c.audience = $4)
                AND ($5 = '' OR c.state = $5) AND ($6 = '' OR c.public_id = $6)
-             ORDER BY c.id LIMIT $7",
+               AND ($7 = '' OR c.property_id = $7)
+             ORDER BY c.id LIMIT $8",
             id(after.map(|id| id.to_string())),
             id(filter.partner_id.map(|id| id.to_string())),
             id(filter.integration_id.map(|id| id.to_string())),
             word(filter.audience.map(Audience::as_str)),
             word(filter.state.map(CredentialState::as_str)),
             word(filter.public_id.as_deref()),
+            id(filter.property_id.map(|id| id.to_string())),
             limit
         )?;
         let ids: Vec<CredentialId> = rows
@@ -426,7 +436,8 @@ fn hand_out(page: &mut [CredentialWithSecrets], secrets: Vec<SecretRow>) -> Resu
 
 impl Transaction {
     /// Adds a credential and its first secret; [`StoreError::Conflict`] when the public id is
-    /// taken, [`StoreError::NotFound`] when the integration is not there.
+    /// taken, [`StoreError::NotFound`] when the integration is not there, [`StoreError::Refused`]
+    /// when the property is not one of the same partner.
     pub async fn add_credential(
         &mut self,
         credential: &Credential,
@@ -435,8 +446,12 @@ impl Transaction {
         let added = execute!(
             self.link(),
             "INSERT INTO credential (id, public_id, name, integration_id, audience, schemes, scopes,
-                                     state, not_before_at, created_at, expires_at, revoked_at)
-             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12 FROM integration WHERE id = $4
+                                     state, not_before_at, created_at, expires_at, revoked_at,
+                                     property_id)
+             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12, $13
+             FROM integration i WHERE id = $4
+               AND ($13 IS NULL OR EXISTS (SELECT 1 FROM property p
+                                           WHERE p.id = $13 AND p.partner_id = i.partner_id))
              ON CONFLICT DO NOTHING",
             credential.id.to_string(),
             credential.public_id.as_str(),
@@ -449,15 +464,29 @@ impl Transaction {
             credential.not_before_at.micros(),
             credential.created_at.micros(),
             credential.expires_at.map(Timestamp::micros),
-            credential.revoked_at.map(Timestamp::micros)
+            credential.revoked_at.map(Timestamp::micros),
+            credential.property_id.map(|id| id.to_string())
         )?;
         if added == 0 {
-            let integration = self.reader().integration(credential.integration_id).await?;
-            return Err(integration.map_or(StoreError::NotFound, |_| StoreError::Conflict));
+            return Err(self.why_not_added(credential).await?);
         }
         self.add_secret(secret).await?;
         self.changed(ChangedNoun::Credential, credential.id);
         Ok(())
+    }
+
+    async fn why_not_added(&mut self, credential: &Credential) -> Result<StoreError, StoreError> {
+        let reader = self.reader();
+        let Some(integration) = reader.integration(credential.integration_id).await? else {
+            return Ok(StoreError::NotFound);
+        };
+        let Some(property) = credential.property_id else {
+            return Ok(StoreError::Conflict);
+        };
+        Ok(match reader.property(property).await? {
+            Some(property) if property.partner_id == integration.partner_id => StoreError::Conflict,
+            _ => StoreError::Refused("the partner of the integration has no such property"),
+        })
     }
 
     /// Adds a further secret to a credential.

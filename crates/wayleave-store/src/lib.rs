@@ -19,6 +19,7 @@ mod integration;
 mod meta;
 mod migration;
 mod partner;
+mod property;
 #[cfg(feature = "raw")]
 mod raw;
 mod revoked_token;
@@ -40,6 +41,7 @@ pub use link::{BoxFuture, Reader, Transaction};
 pub use meta::Stamp;
 pub use migration::newest_schema;
 pub use partner::Partner;
+pub use property::Property;
 #[cfg(feature = "raw")]
 pub use raw::RawConnection;
 pub use revoked_token::RevokedToken;

@@ -172,6 +172,16 @@ impl RawSql {
         };
         self.texts(sql)
     }
+
+    /// The names of the columns of a table.
+    pub fn columns(&mut self, table: &str) -> Vec<String> {
+        let from = if self.is_postgres() {
+            "column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name ="
+        } else {
+            "name FROM pragma_table_info WHERE arg ="
+        };
+        self.texts(&format!("SELECT {from} '{table}'"))
+    }
 }
 
 /// Takes a database away from everybody, until this is dropped.

@@ -1,4 +1,4 @@
-//! The operator's address: partners, integrations, credentials, tokens, keys, routes and the audit
+//! The operator's address: partners, integrations, properties, credentials, tokens, keys, routes and the audit
 //! trail of either environment.
 
 mod audit;
@@ -6,6 +6,7 @@ mod credential;
 mod integration;
 mod key;
 mod partner;
+mod property;
 mod reading;
 mod route;
 mod token;
@@ -19,7 +20,7 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
-use wayleave_core::{Environment, OperatorScope, Timestamp};
+use wayleave_core::{Environment, OperatorScope, PropertyId, Timestamp};
 use wayleave_engine::{ActingOperator, Actor, Engine, Operator, Operators, Refusal, StoreError};
 
 use crate::Surfaces;
@@ -104,8 +105,12 @@ impl Admin {
         let desk = Desk {
             surfaces,
             engine: surfaces.engine(),
+            given: match operator.scope {
+                OperatorScope::PropertyAdministrator => Some(&operator.properties),
+                OperatorScope::Operator | OperatorScope::Support => None,
+            },
             actor: Actor {
-                name: operator.name,
+                name: operator.name.clone(),
                 request_id: request_id.to_owned(),
             },
         };
@@ -134,8 +139,12 @@ impl Admin {
 enum Permit {
     /// Looking something up.
     Read,
-    /// Keeping a partner's keys from harm, and undoing it.
-    Help,
+    /// Keeping keys from harm, and undoing it.
+    HelpProperty,
+    /// Looking up properties and their key sets.
+    ReadProperty,
+    /// Changing properties and their key sets.
+    ManageProperty,
     /// Everything else.
     Operate,
 }
@@ -144,16 +153,29 @@ impl Permit {
     fn is_given_to(self, scope: OperatorScope) -> bool {
         match scope {
             OperatorScope::Operator => true,
-            OperatorScope::Support => self != Permit::Operate,
-            OperatorScope::PropertyAdministrator => false,
+            OperatorScope::Support => {
+                matches!(
+                    self,
+                    Permit::Read | Permit::HelpProperty | Permit::ReadProperty
+                )
+            }
+            OperatorScope::PropertyAdministrator => {
+                matches!(
+                    self,
+                    Permit::HelpProperty | Permit::ReadProperty | Permit::ManageProperty
+                )
+            }
         }
     }
 }
 
 fn permission(method: &Method, path: &[&str]) -> Permit {
     match (method, path) {
+        (&Method::GET, ["properties" | "credentials" | "integrations", ..]) => Permit::ReadProperty,
         (&Method::GET, _) | (_, ["tokens", "introspect"]) => Permit::Read,
-        (_, ["credentials", _, "disable" | "enable"]) => Permit::Help,
+        (_, ["credentials", _, "disable" | "enable"]) => Permit::HelpProperty,
+        (_, ["credentials", "import"]) => Permit::Operate,
+        (_, ["credentials", ..] | ["properties", _, _]) => Permit::ManageProperty,
         _ => Permit::Operate,
     }
 }
@@ -163,6 +185,9 @@ struct Desk<'a> {
     surfaces: &'a Surfaces,
     engine: &'a Engine,
     actor: Actor,
+    /// The properties that a property administrator was given, who sees nothing else; `None`: the
+    /// operator's scope does not end at properties.
+    given: Option<&'a [PropertyId]>,
 }
 
 impl Desk<'_> {
@@ -190,6 +215,8 @@ impl Desk<'_> {
             ("partners", [id]) => self.partner(id).await,
             ("integrations", []) => self.integrations(&mut page).await,
             ("integrations", [id]) => self.integration(id).await,
+            ("properties", []) => self.properties(&mut page).await,
+            ("properties", [id]) => self.property(id).await,
             ("credentials", []) => self.credentials(&mut page).await,
             ("credentials", [id]) => self.credential(id).await,
             ("keys", []) => self.keys().await,
@@ -208,6 +235,8 @@ impl Desk<'_> {
             ("partners", [id, verb]) => self.change_partner(id, verb, members).await,
             ("integrations", []) => self.create_integration(members).await,
             ("integrations", [id, "rename"]) => self.rename_integration(id, members).await,
+            ("properties", []) => self.create_property(members).await,
+            ("properties", [id, "change"]) => self.change_property(id, members).await,
             ("credentials", []) => self.create_credential(members).await,
             ("credentials", ["import"]) => self.import_credentials(members).await,
             ("credentials", [id, verb]) => self.change_credential(id, verb, members).await,
@@ -229,6 +258,7 @@ fn is_act(noun: &str, rest: &[&str]) -> bool {
         (noun, rest),
         ("partners", [_, "rename" | "lapse" | "admit"])
             | ("integrations", [_, "rename"])
+            | ("properties", [_, "change"])
             | (
                 "credentials",
                 [
@@ -244,7 +274,10 @@ fn is_act(noun: &str, rest: &[&str]) -> bool {
 fn is_looked_up(noun: &str, rest: &[&str]) -> bool {
     matches!(
         (noun, rest),
-        ("partners" | "integrations" | "credentials", [_]) | ("keys" | "routes" | "audit", [])
+        (
+            "partners" | "integrations" | "properties" | "credentials",
+            [_]
+        ) | ("keys" | "routes" | "audit", [])
     )
 }
 
@@ -300,5 +333,19 @@ mod tests {
         }
         let property = OperatorScope::PropertyAdministrator;
         assert!(!may(property, Method::GET, &["partners"]));
+        assert!(!may(property, Method::GET, &["audit"]));
+        assert!(!may(property, Method::POST, &["credentials", "import"]));
+        assert!(!may(property, Method::POST, &["properties"]));
+        assert!(may(property, Method::GET, &["properties"]));
+        assert!(may(
+            property,
+            Method::POST,
+            &["properties", "prp_1", "change"]
+        ));
+        assert!(may(
+            property,
+            Method::POST,
+            &["credentials", "crd_1", "roll"]
+        ));
     }
 }

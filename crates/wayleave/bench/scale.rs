@@ -132,6 +132,7 @@ fn drafts(
 ) -> Result<Vec<IssuedCredential>, Refusal> {
     let new = || NewCredential {
         integration_id,
+        property_id: None,
         name: String::new(),
         audience: Audience::Management,
         schemes: None,

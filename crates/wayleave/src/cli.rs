@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use http::{Method, Uri};
-use wayleave_core::OperatorScope;
+use wayleave_core::{OperatorScope, PropertyId};
 use wayleave_engine::{Clock as _, Database};
 use wayleave_web::Upstream;
 
@@ -17,6 +17,7 @@ use crate::command::credential::{self, CredentialAct};
 use crate::command::integration::{self, IntegrationAct};
 use crate::command::key::{self, KeyAct};
 use crate::command::partner::{self, PartnerAct};
+use crate::command::property::{self, PropertyAct};
 use crate::command::route::{self, RouteAct};
 use crate::command::token::{self, TokenAct};
 use crate::config::Config;
@@ -67,6 +68,9 @@ enum Act {
     /// Client programs of partners: make, rename.
     #[command(subcommand)]
     Integration(IntegrationAct),
+    /// Content sites of partners: make, change, list.
+    #[command(subcommand)]
+    Property(PropertyAct),
     /// Keys of partners: make, roll, import, list, revoke.
     #[command(subcommand)]
     Credential(CredentialAct),
@@ -132,6 +136,9 @@ enum OperatorAct {
         /// operator, support or property_administrator.
         #[arg(long, default_value = "operator")]
         scope: OperatorScope,
+        /// A property that a property_administrator may administer. Repeatable.
+        #[arg(long = "property", value_name = "ID")]
+        properties: Vec<PropertyId>,
         #[command(flatten)]
         place: OperatorsPlace,
     },
@@ -303,6 +310,7 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Token(act) => token::run(act),
         Act::Partner(act) => partner::run(act),
         Act::Integration(act) => integration::run(act),
+        Act::Property(act) => property::run(act),
         Act::Credential(act) => credential::run(act, verbose),
         Act::Key(act) => key::run(act),
         Act::Route(act) => route::run(act),
@@ -325,9 +333,15 @@ impl OperatorsPlace {
 /// A token goes to standard output alone, so that it can be piped to where it is kept.
 fn run_operator(act: OperatorAct) -> Outcome {
     match act {
-        OperatorAct::Create { name, scope, place } => {
+        OperatorAct::Create {
+            name,
+            scope,
+            properties,
+            place,
+        } => {
             let file = place.open()?;
-            let token = file.create(&name, scope, SystemClock.now(), &SystemRandomness)?;
+            let now = SystemClock.now();
+            let token = file.create(&name, scope, &properties, now, &SystemRandomness)?;
             say(&format!("{token}\n"));
             eprintln!(
                 "{name} may call as {scope}. The token is shown this once; a running server takes it after a reload (SIGHUP)."
@@ -351,8 +365,11 @@ fn list_operators(file: &OperatorsFile, json: bool) -> Result<String, Box<dyn st
     }
     let lines = operators.iter().map(|operator| {
         format!(
-            "{:<24} {:<24} {}\n",
-            operator.name, operator.scope, operator.created_at
+            "{:<24} {:<24} {} {}\n",
+            operator.name,
+            operator.scope,
+            operator.created_at,
+            operator.properties.join(" ")
         )
     });
     Ok(lines.collect())

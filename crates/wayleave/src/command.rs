@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod partner;
 pub(crate) mod print;
+pub(crate) mod property;
 pub(crate) mod remote;
 pub(crate) mod route;
 pub(crate) mod token;

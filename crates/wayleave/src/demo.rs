@@ -226,6 +226,7 @@ fn demo_operator(token: &str) -> Operators {
     Operators::new(vec![Operator {
         name: "demo".to_owned(),
         scope: OperatorScope::Operator,
+        properties: Vec::new(),
         token_hash: OperatorTokenHash::of(token),
     }])
 }
@@ -354,6 +355,7 @@ async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
         };
         let new = NewCredential {
             integration_id,
+            property_id: None,
             name: String::new(),
             audience,
             schemes: None,

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use wayleave_core::{OperatorScope, Timestamp};
+use wayleave_core::{OperatorScope, PropertyId, Timestamp};
 use wayleave_engine::{Operator, OperatorTokenHash, Operators, Randomness};
 use wayleave_protocol::http_date;
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
@@ -55,6 +55,9 @@ pub enum OperatorsFileError {
 struct Entry {
     name: String,
     scope: String,
+    /// Of a property administrator only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    properties: Vec<String>,
     token_sha256: String,
     created_at: String,
 }
@@ -73,6 +76,8 @@ pub struct ListedOperator {
     pub name: String,
     /// What they may do.
     pub scope: String,
+    /// The properties that a property administrator was given.
+    pub properties: Vec<String>,
     /// When they were made, by RFC 3339.
     pub created_at: String,
 }
@@ -105,16 +110,19 @@ impl OperatorsFile {
         let listed = entries.map(|entry| ListedOperator {
             name: entry.name,
             scope: entry.scope,
+            properties: entry.properties,
             created_at: entry.created_at,
         });
         Ok(listed.collect())
     }
 
     /// Makes an operator and returns their token, which is kept nowhere. A missing file is made.
+    /// `properties`: what a property administrator is given; empty for every other scope.
     pub fn create(
         &self,
         name: &str,
         scope: OperatorScope,
+        properties: &[PropertyId],
         now: Timestamp,
         randomness: &dyn Randomness,
     ) -> Result<String, OperatorsFileError> {
@@ -127,10 +135,12 @@ impl OperatorsFile {
         if operator.iter().any(|entry| entry.name == name) {
             return Err(OperatorsFileError::Taken(name.to_owned()));
         }
+        check_properties(scope, properties).map_err(|why| self.wrong(why))?;
         let token = new_token(randomness);
         operator.push(Entry {
             name: name.to_owned(),
             scope: scope.to_string(),
+            properties: properties.iter().map(PropertyId::to_string).collect(),
             token_sha256: hexadecimal(OperatorTokenHash::of(&token).as_bytes()),
             created_at: http_date::format_rfc3339(now.unix_s()),
         });
@@ -185,9 +195,16 @@ impl OperatorsFile {
                 format!("operator {name:?}: created_at is not a time such as 2026-11-22T10:00:00Z");
             return Err(self.wrong(why));
         }
+        let properties = entry.properties.iter().map(|text| text.parse());
+        let properties = properties
+            .collect::<Result<Vec<PropertyId>, _>>()
+            .map_err(|error| self.wrong(format!("operator {name:?}: properties: {error}")))?;
+        check_properties(scope, &properties)
+            .map_err(|why| self.wrong(format!("operator {name:?}: {why}")))?;
         Ok(Operator {
             name: name.clone(),
             scope,
+            properties,
             token_hash: hash,
         })
     }
@@ -204,6 +221,18 @@ fn new_token(randomness: &dyn Randomness) -> String {
     let mut random = [0; 32];
     randomness.fill(&mut random);
     key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &random)
+}
+
+fn check_properties(scope: OperatorScope, properties: &[PropertyId]) -> Result<(), &'static str> {
+    match (scope, properties.is_empty()) {
+        (OperatorScope::PropertyAdministrator, true) => {
+            Err("a property_administrator needs properties: name them with --property prp_…")
+        }
+        (OperatorScope::Operator | OperatorScope::Support, false) => {
+            Err("properties go with the scope property_administrator only")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A name goes into log lines and the audit, so it has nothing that could break a line.

@@ -3,8 +3,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, IntegrationId, PartnerId, SchemeSet, ScopeSet,
-    SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, IntegrationId, PartnerId, PropertyId, SchemeSet,
+    ScopeSet, SecretId, Timestamp,
 };
 use wayleave_engine::{
     CredentialFilter, CredentialWithSecrets, Imported, ImportedPair, IssuedCredential,
@@ -26,6 +26,7 @@ impl Desk<'_> {
         let filter = CredentialFilter {
             partner_id: page.parsed::<PartnerId>("partner")?,
             integration_id: page.parsed::<IntegrationId>("integration")?,
+            property_id: self.wanted_property(page.parsed::<PropertyId>("property")?)?,
             audience: page.parsed::<Audience>("audience")?,
             state: page.parsed::<CredentialState>("state")?,
             public_id: page.text("public_id").map(as_stored),
@@ -46,7 +47,41 @@ impl Desk<'_> {
             .store()
             .read(move |reader| Box::pin(reader.credential(id)));
         let found = found.await.map_err(|error| fault(error.into()))?;
+        let found = found.filter(|stored| self.may_touch(stored));
         Ok(self.answer(&found.ok_or(Fault::NotFound)?))
+    }
+
+    /// The property that a list is narrowed to. A property administrator's lists always are.
+    fn wanted_property(&self, named: Option<PropertyId>) -> Result<Option<PropertyId>, Fault> {
+        match (self.given, named) {
+            (None, named) => Ok(named),
+            (Some(given), Some(named)) if given.contains(&named) => Ok(Some(named)),
+            (Some([only]), None) => Ok(Some(*only)),
+            (Some(_), Some(_)) => Err(Fault::NotFound),
+            (Some(_), None) => Err(invalid("property", "is missing: say which of yours")),
+        }
+    }
+
+    fn may_touch(&self, stored: &CredentialWithSecrets) -> bool {
+        self.given.is_none_or(|given| {
+            let property = stored.credential.property_id;
+            property.is_some_and(|property| given.contains(&property))
+        })
+    }
+
+    /// Refuses a credential that is not of a property that the operator was given. It stays true:
+    /// no credential changes its property.
+    async fn must_be_given(&self, id: CredentialId) -> Result<(), Fault> {
+        if self.given.is_none() {
+            return Ok(());
+        }
+        let found = self
+            .engine
+            .store()
+            .read(move |reader| Box::pin(reader.credential(id)));
+        let found = found.await.map_err(|error| fault(error.into()))?;
+        let found = found.filter(|stored| self.may_touch(stored));
+        found.map(drop).ok_or(Fault::NotFound)
     }
 
     fn answer(&self, stored: &CredentialWithSecrets) -> Answer {
@@ -62,6 +97,10 @@ impl Desk<'_> {
 
     pub(super) async fn create_credential(&self, members: Members) -> Result<Answer, Fault> {
         let new = new_credential(members, self.engine.now())?;
+        if self.given.is_some() && new.property_id.is_none() {
+            return Err(invalid("property", "is missing: say which of yours"));
+        }
+        self.wanted_property(new.property_id)?;
         let created = self.engine.create_credential(&self.actor, new).await;
         Ok(self.issued(StatusCode::CREATED, &created.map_err(fault)?))
     }
@@ -94,6 +133,7 @@ impl Desk<'_> {
         mut members: Members,
     ) -> Result<Answer, Fault> {
         let id: CredentialId = id.parse().map_err(|_| Fault::NotFound)?;
+        self.must_be_given(id).await?;
         let (engine, actor) = (self.engine, &self.actor);
         let changed = match verb {
             "roll" => return self.roll(id, members).await,
@@ -144,6 +184,7 @@ impl Desk<'_> {
     ) -> Result<Answer, Fault> {
         let id: CredentialId = id.parse().map_err(|_| Fault::NotFound)?;
         let secret: SecretId = secret.parse().map_err(|_| Fault::NotFound)?;
+        self.must_be_given(id).await?;
         members.finish()?;
         let ended = self.engine.end_secret(&self.actor, id, secret).await;
         Ok(self.answer(&ended.map_err(fault)?))
@@ -161,6 +202,7 @@ fn as_stored(public_id: String) -> String {
 fn new_credential(mut members: Members, now: Timestamp) -> Result<NewCredential, Fault> {
     let new = NewCredential {
         integration_id: members.parsed("integration")?,
+        property_id: members.parsed_optional::<PropertyId>("property")?,
         name: members.optional("name")?.unwrap_or_default(),
         audience: members.parsed::<Audience>("audience")?,
         schemes: members.parsed_optional::<SchemeSet>("schemes")?,
@@ -255,6 +297,7 @@ fn body(stored: &CredentialWithSecrets, now: Timestamp) -> Value {
         "name": credential.name,
         "partner": credential.partner_id.to_string(),
         "integration": credential.integration_id.to_string(),
+        "property": credential.property_id.map(|id| id.to_string()),
         "audience": credential.audience.as_str(),
         "schemes": credential.schemes.to_string(),
         "scopes": credential.scopes.to_string(),

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use wayleave_core::{IntegrationId, PartnerId};
 use wayleave_engine::Integration;
 
-use super::reading::{Members, Page, page_answer};
+use super::reading::{Members, Page, invalid, page_answer};
 use super::{Desk, fault, time};
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
@@ -11,6 +11,7 @@ use crate::fault::Fault;
 impl Desk<'_> {
     pub(super) async fn integrations(&self, page: &mut Page) -> Result<Answer, Fault> {
         let partner = page.parsed::<PartnerId>("partner")?;
+        self.must_be_own_partner(partner).await?;
         let (after, limit) = (page.parsed::<IntegrationId>("after")?, page.limit()?);
         let found = self
             .engine
@@ -18,6 +19,20 @@ impl Desk<'_> {
             .read(move |reader| Box::pin(reader.integrations_after(partner, after, limit + 1)));
         let found = found.await.map_err(|error| fault(error.into()))?;
         Ok(page_answer(&found, limit, body))
+    }
+
+    /// A property administrator sees the integrations of the partners of their properties.
+    async fn must_be_own_partner(&self, partner: Option<PartnerId>) -> Result<(), Fault> {
+        let Some(given) = self.given else {
+            return Ok(());
+        };
+        let partner = partner.ok_or_else(|| invalid("partner", "is missing: say which"))?;
+        let own = self.given_properties(given).await?;
+        if own.iter().any(|property| property.partner_id == partner) {
+            Ok(())
+        } else {
+            Err(Fault::NotFound)
+        }
     }
 
     pub(super) async fn integration(&self, id: &str) -> Result<Answer, Fault> {
@@ -28,6 +43,8 @@ impl Desk<'_> {
             .read(move |reader| Box::pin(reader.integration(id)));
         let found = found.await.map_err(|error| fault(error.into()))?;
         let integration = found.ok_or(Fault::NotFound)?;
+        self.must_be_own_partner(Some(integration.partner_id))
+            .await?;
         Ok(answer::json(StatusCode::OK, &body(&integration)))
     }
 

@@ -35,6 +35,7 @@ const SHOWN: &[Column] = &[
     state("state", "state"),
     plain("partner", "partner"),
     plain("integration", "integration"),
+    plain("property", "property"),
     plain("audience", "audience"),
     plain("schemes", "schemes"),
     plain("scopes", "scopes"),
@@ -162,6 +163,9 @@ pub(crate) struct Which {
     /// Only those of this integration.
     #[arg(long, value_name = "ID")]
     integration: Option<String>,
+    /// Only the key sets of this property.
+    #[arg(long, value_name = "ID")]
+    property: Option<String>,
     /// Only those for this audience.
     #[arg(long, value_parser = audience_parser())]
     audience: Option<Audience>,
@@ -191,6 +195,9 @@ pub(crate) struct CreateArgs {
     /// Whose it is.
     #[arg(long, value_name = "ID")]
     integration: String,
+    /// The property whose key set it is, for the audiences management and access.
+    #[arg(long, value_name = "ID")]
+    property: Option<String>,
     /// What it opens.
     #[arg(long, value_parser = audience_parser())]
     audience: Audience,
@@ -319,6 +326,7 @@ fn walk(
         filters: &[
             ("partner", which.partner),
             ("integration", which.integration),
+            ("property", which.property),
             (
                 "audience",
                 which.audience.map(|word| word.as_str().to_owned()),
@@ -337,6 +345,7 @@ fn walk(
 fn create(args: &CreateArgs) -> Outcome {
     let mut body = json!({ "integration": args.integration, "audience": args.audience.as_str() });
     for (member, value) in [
+        ("property", &args.property),
         ("name", &args.name),
         ("scopes", &args.scopes),
         ("schemes", &args.schemes),

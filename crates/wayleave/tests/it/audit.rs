@@ -110,10 +110,10 @@ fn support_looks_and_helps_a_property_administrator_does_neither() {
     for (token, list, help, act) in [
         (OPERATOR, 200, 200, 200),
         (SUPPORT, 200, 200, 403),
-        (PROPERTY_ADMINISTRATOR, 403, 403, 403),
+        (PROPERTY_ADMINISTRATOR, 403, 404, 404),
     ] {
         assert_eq!(call(token, "GET", "/test/v1/audit"), list);
-        if act == 403 {
+        if act != 200 {
             assert_eq!(call(token, "POST", &disable), help);
             assert_eq!(call(token, "POST", &enable), help);
             assert_eq!(call(token, "POST", &revoke), act);

@@ -45,6 +45,7 @@ fn a_credential_in_memory_only_signs_until_the_restart() {
         owned.partner.parse().unwrap(),
         NewCredential {
             integration_id: IntegrationId::new(engine.now(), [1; 10]),
+            property_id: None,
             name: String::new(),
             audience: Audience::Management,
             schemes: None,

@@ -530,3 +530,28 @@ fn completions_and_pages_know_the_commands() {
     );
     assert!(pages.join("wayleave.1").exists());
 }
+
+on_both_databases! {
+    fn a_property_is_made_changed_and_given_key_sets_by_commands(node: TestNode) {
+        let partner = word(&document(&node, &["partner", "create", "Harbour Signs"]), "id");
+        let integration = ["integration", "create", "--partner", &partner, "Site"];
+        let integration = word(&document(&node, &integration), "id");
+        let make = ["property", "create", "--partner", &partner, "--origin", "https://www.example.com", "Harbour Daily"];
+        let property = word(&document(&node, &make), "id");
+        let change = ["property", "change", &property, "--name", "Daily", "--origin", "https://m.example.com"];
+        let changed = text(&node, &change);
+        assert!(changed.starts_with("Changed in test") && changed.contains("https://m.example.com"), "{changed}");
+        assert_eq!(word(&document(&node, &["property", "show", &property]), "name"), "Daily");
+        let list = text(&node, &["property", "list", "--partner", &partner]);
+        assert!(list.ends_with(&format!("1 property in test at {}.\n", url(&node))), "{list}");
+        let key_set = [
+            "credential", "create", "--integration", &integration, "--audience", "access", "--property", &property,
+        ];
+        let key_set = document(&node, &key_set);
+        assert_eq!(word(&key_set, "property"), property);
+        let listed = document(&node, &["credential", "list", "--property", &property]);
+        assert_eq!(listed[0]["id"], key_set["id"]);
+        let wrong = refused(&run(&node, &["property", "change", &property, "--origin", "http://example.com"]));
+        assert!(wrong.contains("an origin is https"), "{wrong}");
+    }
+}

@@ -16,7 +16,7 @@ use wayleave::node::{
 use wayleave::ports::SystemRandomness;
 use wayleave::server::{Bound, Listener, Server, ServerSettings, Service};
 use wayleave_core::{
-    Admission, Audience, AudienceSet, Environment, OperatorScope, Scheme, SchemeSet,
+    Admission, Audience, AudienceSet, Environment, OperatorScope, PropertyId, Scheme, SchemeSet,
 };
 use wayleave_engine::{
     Algorithm, Database, Engine, Operator, OperatorTokenHash, Operators, StoreError, StoreRuntime,
@@ -77,6 +77,7 @@ pub(crate) struct TestNode {
     pub(crate) databases: TestDatabases,
     pub(crate) folder: TestFolder,
     settings: NodeSettings,
+    properties: Vec<PropertyId>,
     store_runtime: StoreRuntime,
 }
 
@@ -129,6 +130,7 @@ impl TestNode {
             databases,
             folder,
             settings,
+            properties: Vec::new(),
             store_runtime: StoreRuntime::start().expect("a runtime"),
         };
         node.run();
@@ -170,7 +172,7 @@ impl TestNode {
             tls: None,
             service: Service::SampleApi,
         };
-        let started = node.start(operators(), vec![sample]);
+        let started = node.start(operators(&self.properties), vec![sample]);
         self.running = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }
 
@@ -205,6 +207,12 @@ impl TestNode {
     /// Starts a node that was halted.
     pub(crate) fn start_again(&mut self) {
         self.run();
+    }
+
+    /// Gives the property administrator properties, from the next start on.
+    pub(crate) fn give(&mut self, properties: &[&str]) {
+        let ids = properties.iter().map(|id| id.parse().expect("an id"));
+        self.properties = ids.collect();
     }
 
     /// Keeps this public URL, which is the issuer of tokens, at whatever address it is bound.
@@ -367,11 +375,15 @@ impl TestNode {
     }
 }
 
-/// The operator of the tests.
-pub(crate) fn operators() -> Operators {
+/// The operators of the tests. `properties`: what the property administrator was given.
+pub(crate) fn operators(properties: &[PropertyId]) -> Operators {
     let operator = |name: &str, scope, token| Operator {
         name: name.to_owned(),
         scope,
+        properties: match scope {
+            OperatorScope::PropertyAdministrator => properties.to_vec(),
+            OperatorScope::Operator | OperatorScope::Support => Vec::new(),
+        },
         token_hash: OperatorTokenHash::of(token),
     };
     Operators::new(vec![

@@ -28,6 +28,7 @@ mod laws;
 mod master_key;
 mod oauth_token;
 mod operating_guide;
+mod property;
 mod raw_upstream;
 mod real_clients;
 mod routes;

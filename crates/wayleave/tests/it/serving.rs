@@ -33,7 +33,7 @@ impl Served {
         let folder = TestFolder::new();
         let operators = OperatorsFile::at(folder.path().join("operators.toml"));
         let now = SystemClock.now();
-        let token = operators.create("ada", OperatorScope::Operator, now, &SystemRandomness);
+        let token = operators.create("ada", OperatorScope::Operator, &[], now, &SystemRandomness);
         let mut served = Served {
             child: None,
             addresses: [free_port(), free_port(), free_port(), free_port()],
@@ -257,7 +257,7 @@ fn hang_up_takes_over_surfaces_operators_and_limits_while_connections_stay() {
     assert!(ask(&mut stream).starts_with("HTTP/1.1 404"));
     let operators = OperatorsFile::at(served.folder.path().join("operators.toml"));
     let now = SystemClock.now();
-    let second = operators.create("bo", OperatorScope::Operator, now, &SystemRandomness);
+    let second = operators.create("bo", OperatorScope::Operator, &[], now, &SystemRandomness);
     let second = second.expect("a token");
     operators.remove("ada").expect("removed");
     let list = |token: &str| {

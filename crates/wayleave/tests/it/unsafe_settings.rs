@@ -48,7 +48,7 @@ fn prepare() -> TestFolder {
     let folder = TestFolder::new();
     let operators = OperatorsFile::at(folder.path().join("operators.toml"));
     let now = SystemClock.now();
-    let made = operators.create("ada", OperatorScope::Operator, now, &SystemRandomness);
+    let made = operators.create("ada", OperatorScope::Operator, &[], now, &SystemRandomness);
     made.expect("an operator");
     certificate(&folder);
     for environment in ["live", "test"] {

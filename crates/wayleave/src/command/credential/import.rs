@@ -63,6 +63,9 @@ pub(crate) struct ImportArgs {
     /// Whose it is, where a line does not say.
     #[arg(long, value_name = "ID")]
     integration: Option<String>,
+    /// The property whose key set it is, where a line does not say.
+    #[arg(long, value_name = "ID")]
+    property: Option<String>,
     /// What it opens, where a line does not say.
     #[arg(long, value_parser = audience_parser())]
     audience: Option<Audience>,
@@ -84,6 +87,7 @@ impl ImportArgs {
         let now_s = SystemClock.now().unix_s();
         let texts = [
             ("integration", self.integration.clone()),
+            ("property", self.property.clone()),
             (
                 "audience",
                 self.audience.map(|word| word.as_str().to_owned()),

@@ -10,7 +10,9 @@ use wayleave_engine::{AuditFault, StoreError};
 use wayleave_testkit::{Address, DatabaseKind, RawSql};
 
 use super::{client_calls, database, on_each_database, without_limit};
-use crate::harness::{DemoProcess, Keys, NOW_S, OPERATOR, TestNode, on_both_databases, wait_for};
+use crate::harness::{
+    DemoProcess, Keys, NOW_S, OPERATOR, TestNode, on_both_databases, root, wait_for,
+};
 use crate::storage::open_beside;
 
 const LIVE: Environment = Environment::Live;
@@ -123,11 +125,7 @@ on_both_databases! {
         assert_eq!(sql.texts("SELECT value FROM meta WHERE name = 'schema'"), ["1"]);
         assert_eq!(sql.rows("SELECT id, name FROM credential"), before);
         let known = sql.tables().len();
-        sql.run("DROP TABLE revoked_token; DROP TABLE sealed_value; DROP TABLE audit; DELETE FROM counter WHERE name = 'audit'");
-        for column in ["credential.name", "credential.expires_at", "secret.expires_at", "secret.superseded_at", "secret.retire_unused_us", "secret.last_used_at"] {
-            let (table, column) = column.split_once('.').expect("table and column");
-            sql.run(&format!("ALTER TABLE {table} DROP COLUMN {column}"));
-        }
+        undo_later_steps(&mut sql);
         // Half of the step in the way, then gone: the step is taken whole.
         sql.run("CREATE TABLE audit (x TEXT)");
         assert!(open_beside(&node, |_| {}).is_err());
@@ -137,6 +135,47 @@ on_both_databases! {
         assert_eq!(sql.tables().len(), known);
         node.run();
         node.token(LIVE, &keys);
+    }
+}
+
+/// Takes a database back to what the first step of the schema made.
+fn undo_later_steps(sql: &mut RawSql) {
+    let first = root().join("crates/wayleave-store/migrations/0001_credentials.sql");
+    let first = std::fs::read_to_string(first).expect("the first step");
+    for table in sql.tables() {
+        let Some((_, columns)) = first.split_once(&format!("CREATE TABLE {table} (")) else {
+            if table != "meta" {
+                sql.run(&format!("DROP TABLE {table}"));
+            }
+            continue;
+        };
+        let (columns, _) = columns.split_once("{STRICT}").expect("its end");
+        let known = |column: &str| {
+            let mut lines = columns.lines();
+            lines.any(|line| line.trim_start().starts_with(&format!("{column} ")))
+        };
+        drop_indexes(sql, &table, &first);
+        for column in sql.columns(&table) {
+            if !known(&column) {
+                sql.run(&format!("ALTER TABLE {table} DROP COLUMN {column}"));
+            }
+        }
+    }
+    sql.run("DELETE FROM counter WHERE name <> 'change'");
+}
+
+/// PostgreSQL drops them with their columns.
+fn drop_indexes(sql: &mut RawSql, table: &str, first: &str) {
+    if sql.is_postgres() {
+        return;
+    }
+    let indexes = format!(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = '{table}' AND sql IS NOT NULL"
+    );
+    for index in sql.texts(&indexes) {
+        if !first.contains(&format!("CREATE INDEX {index} ")) {
+            sql.run(&format!("DROP INDEX {index}"));
+        }
     }
 }
 

@@ -58,6 +58,7 @@ fn objects(node: &TestNode, environment: Environment) -> Vec<Vec<Option<Vec<u8>>
     let columns = [
         ("partner", "id, name, membership"),
         ("integration", "id, partner_id, name"),
+        ("property", "id, partner_id, name, origins"),
         (
             "credential",
             "id, public_id, state, not_before_at, expires_at, revoked_at, name, scopes",
@@ -157,6 +158,7 @@ fn fits_a_header(text: &str) -> bool {
 struct Objects {
     partner: String,
     integration: String,
+    property: String,
     credential: String,
     secret: String,
     kid: String,
@@ -172,10 +174,14 @@ impl Objects {
         };
         let credential = get(&format!("credentials/{}", keys.credential));
         let signing = get("keys");
+        let body = serde_json::json!({ "partner": keys.partner, "name": "Harbour Daily" });
+        let target = format!("/{environment}/v1/properties");
+        let property = node.operate("POST", &target, Some(body)).expect(201).json();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         Objects {
             partner: keys.partner.clone(),
             integration: text(&credential["integration"]),
+            property: text(&property["id"]),
             credential: keys.credential.clone(),
             secret: text(&credential["secrets"][0]["id"]),
             kid: text(&signing["data"][0]["kid"]),
@@ -185,9 +191,10 @@ impl Objects {
 
     /// Whether a path or body has a place for an id.
     fn is_named(text: &str) -> bool {
-        const PLACES: [&str; 6] = [
+        const PLACES: [&str; 7] = [
             "partner",
             "integration",
+            "property",
             "credential",
             "secret",
             "kid",
@@ -203,6 +210,7 @@ impl Objects {
         [
             ("{partner}", &self.partner),
             ("{integration}", &self.integration),
+            ("{property}", &self.property),
             ("{credential}", &self.credential),
             ("{secret}", &self.secret),
             ("{kid}", &self.kid),
@@ -214,12 +222,16 @@ impl Objects {
 }
 
 /// Every call of the admin address: method, path below `/{environment}/v1/`, body.
-const ADMIN_CALLS: [(&str, &str, &str); 38] = [
+const ADMIN_CALLS: [(&str, &str, &str); 44] = [
     ("GET", "partners", ""),
     ("GET", "partners/{partner}", ""),
     ("GET", "integrations", ""),
     ("GET", "integrations?partner={partner}", ""),
     ("GET", "integrations/{integration}", ""),
+    ("GET", "properties", ""),
+    ("GET", "properties?partner={partner}", ""),
+    ("GET", "properties/{property}", ""),
+    ("GET", "credentials?property={property}", ""),
     ("GET", "credentials", ""),
     ("GET", "credentials?partner={partner}", ""),
     ("GET", "credentials?integration={integration}", ""),
@@ -242,6 +254,12 @@ const ADMIN_CALLS: [(&str, &str, &str); 38] = [
         "integrations/{integration}/rename",
         r#"{"name":"x"}"#,
     ),
+    (
+        "POST",
+        "properties",
+        r#"{"partner":"{partner}","name":"x"}"#,
+    ),
+    ("POST", "properties/{property}/change", r#"{"name":"x"}"#),
     (
         "POST",
         "credentials",

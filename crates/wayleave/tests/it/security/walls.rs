@@ -248,6 +248,7 @@ fn look_up(node: &TestNode, text: &str, place: usize) {
         for name in [
             "{partner}",
             "{integration}",
+            "{property}",
             "{credential}",
             "{secret}",
             "{kid}",

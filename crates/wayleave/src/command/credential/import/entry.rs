@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use serde_json::{Map, Value};
-use wayleave_core::{Audience, IntegrationId, PublicId, SchemeSet, ScopeSet};
+use wayleave_core::{Audience, IntegrationId, PropertyId, PublicId, SchemeSet, ScopeSet};
 use wayleave_protocol::json as strict_json;
 
 /// Longer than any line that can be right.
@@ -99,12 +99,17 @@ fn check_form(member: &str, value: &Value) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(error) => wrong(&error.to_string()),
         },
+        ("property", Value::String(id)) => match id.parse::<PropertyId>() {
+            Ok(_) => Ok(()),
+            Err(error) => wrong(&error.to_string()),
+        },
         ("name", Value::String(name)) if !is_name(name) => {
             wrong("has 1 to 200 characters and no control character")
         }
         ("integration" | "audience" | "public_id" | "secret" | "name", Value::String(_)) => Ok(()),
         (
-            "integration" | "audience" | "public_id" | "secret" | "name" | "schemes" | "scopes",
+            "integration" | "property" | "audience" | "public_id" | "secret" | "name" | "schemes"
+            | "scopes",
             _,
         ) => wrong("must be a string"),
         _ => Err(format!("unknown member {member:?}")),

@@ -1,0 +1,116 @@
+use wayleave_core::{OriginSet, PartnerId, PropertyId, Timestamp};
+
+use crate::{Reader, StoreError, Transaction};
+
+/// A content site of a partner, as stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Property {
+    /// Its id.
+    pub id: PropertyId,
+    /// Whose it is.
+    pub partner_id: PartnerId,
+    /// Its name, for people.
+    pub name: String,
+    /// Where its pages live.
+    pub origins: OriginSet,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+type Row = (String, String, String, String, i64);
+
+fn from_row((id, partner_id, name, origins, created_at): Row) -> Result<Property, StoreError> {
+    Ok(Property {
+        id: id
+            .parse()
+            .map_err(|error| StoreError::corrupt("property", error))?,
+        partner_id: partner_id
+            .parse()
+            .map_err(|error| StoreError::corrupt("property", error))?,
+        name,
+        origins: origins
+            .parse()
+            .map_err(|error| StoreError::corrupt("property", error))?,
+        created_at: Timestamp::from_micros(created_at),
+    })
+}
+
+impl Reader {
+    /// One property.
+    pub async fn property(&mut self, id: PropertyId) -> Result<Option<Property>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, partner_id, name, origins, created_at FROM property WHERE id = $1",
+            id.to_string()
+        )?;
+        rows.into_iter().next().map(from_row).transpose()
+    }
+
+    /// A page of properties in the order of their ids, after one; those of one partner, or all.
+    pub async fn properties_after(
+        &mut self,
+        partner: Option<PartnerId>,
+        after: Option<PropertyId>,
+        limit: i64,
+    ) -> Result<Vec<Property>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, partner_id, name, origins, created_at FROM property
+             WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3",
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            partner.map(|id| id.to_string()).unwrap_or_default(),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+}
+
+impl Transaction {
+    /// Adds a property; [`StoreError::NotFound`] when the partner is not there.
+    pub async fn add_property(&mut self, property: &Property) -> Result<(), StoreError> {
+        let partner = self.reader().partner(property.partner_id).await?;
+        if partner.is_none() {
+            return Err(StoreError::NotFound);
+        }
+        let added = execute!(
+            self.link(),
+            "INSERT INTO property (id, partner_id, name, origins, created_at)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+            property.id.to_string(),
+            property.partner_id.to_string(),
+            &property.name,
+            property.origins.to_string(),
+            property.created_at.micros()
+        )?;
+        if added == 0 {
+            Err(StoreError::Conflict)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Gives a property another name or other origins; `None` leaves them.
+    /// [`StoreError::NotFound`] when there is none.
+    pub async fn change_property(
+        &mut self,
+        id: PropertyId,
+        name: Option<&str>,
+        origins: Option<&OriginSet>,
+    ) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE property SET name = COALESCE($2, name), origins = COALESCE($3, origins)
+             WHERE id = $1",
+            id.to_string(),
+            name.map(str::to_owned),
+            origins.map(OriginSet::to_string)
+        )?;
+        if found == 0 {
+            Err(StoreError::NotFound)
+        } else {
+            Ok(())
+        }
+    }
+}
