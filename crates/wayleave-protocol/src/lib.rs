@@ -15,18 +15,24 @@
 //! | [`json`] | small request bodies | RFC 8259 |
 //! | [`Message`] | a request as signatures over chosen parts of it see it | RFC 9421 |
 //! | [`signed`] | the four-line signed scheme | docs/signed-requests.md |
+//! | [`sigv4`] | AWS Signature Version 4 | docs/aws-sigv4.md |
+//! | [`described`] | signing schemes described as data | docs/described-schemes.md |
+//! | [`iso8601`] | the time forms of ISO 8601 | RFC 3339 |
 //! | [`jwt`] | access tokens and their keys | RFC 9068, RFC 7517, RFC 8725 |
 //! | [`secret`] | how secrets are held in memory | – |
 
 pub mod basic;
+pub mod described;
 pub mod form;
 pub mod guid;
 pub mod http_date;
+pub mod iso8601;
 pub mod json;
 pub mod jwt;
 pub mod key_text;
 mod message;
 pub mod secret;
 pub mod signed;
+pub mod sigv4;
 
 pub use message::Message;

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod arbitrary;
+mod described;
 mod formats;
 mod json_suite;
 mod jwt_refusals;
 mod signing_vectors;
+mod sigv4;
 mod wycheproof;
 
 /// A file under `tests/vectors` of the repository.
