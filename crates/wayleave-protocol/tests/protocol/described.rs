@@ -124,6 +124,9 @@ fn refusal(change: impl FnOnce(&mut Description)) -> String {
         .to_string()
 }
 
+/// What a test does to a request.
+type Change = fn(&mut Sent);
+
 /// A request as a test alters it.
 #[derive(Clone, Debug, PartialEq)]
 struct Sent {
@@ -293,7 +296,7 @@ fn what_is_signed_cannot_be_changed() {
             .unwrap();
         assert_eq!(signed.verdict(&scheme, "secret"), Ok(true), "{name}");
         assert_eq!(signed.verdict(&scheme, "Secret"), Ok(false), "{name}");
-        let changes: [(&str, fn(&mut Sent)); 9] = [
+        let changes: [(&str, Change); 9] = [
             ("method", |sent| sent.method = "PUT".to_owned()),
             ("path", |sent| sent.path = "/a/B".to_owned()),
             ("longer path", |sent| sent.path = "/a/b/".to_owned()),
