@@ -14,6 +14,8 @@
 //! | [`form`] | form data and query strings | WHATWG URL Standard |
 //! | [`json`] | small request bodies | RFC 8259 |
 //! | [`Message`] | a request as signatures over chosen parts of it see it | RFC 9421 |
+//! | [`http_signature`] | signatures over chosen parts of a message | RFC 9421, RFC 9651 |
+//! | [`body_digest`] | what a body must be | RFC 9530 |
 //! | [`signed`] | the four-line signed scheme | docs/signed-requests.md |
 //! | [`sigv4`] | AWS Signature Version 4 | docs/aws-sigv4.md |
 //! | [`described`] | signing schemes described as data | docs/described-schemes.md |
@@ -22,10 +24,12 @@
 //! | [`secret`] | how secrets are held in memory | – |
 
 pub mod basic;
+pub mod body_digest;
 pub mod described;
 pub mod form;
 pub mod guid;
 pub mod http_date;
+pub mod http_signature;
 pub mod iso8601;
 pub mod json;
 pub mod jwt;
