@@ -123,11 +123,19 @@ pub enum Scheme {
     Token = 2,
     /// The compatible signed scheme: `Authentication` and `Timestamp` (`docs/signed-requests.md`).
     Signed = 4,
+    /// HTTP message signatures (RFC 9421): `Signature-Input` and `Signature`
+    /// (`docs/http-signatures.md`).
+    HttpSignature = 8,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Scheme; 3] = [Scheme::Bearer, Scheme::Token, Scheme::Signed];
+    pub const ALL: [Scheme; 4] = [
+        Scheme::Bearer,
+        Scheme::Token,
+        Scheme::Signed,
+        Scheme::HttpSignature,
+    ];
 
     /// The word in settings, the database and the `Wayleave-Scheme` header.
     pub fn as_str(self) -> &'static str {
@@ -135,6 +143,7 @@ impl Scheme {
             Scheme::Bearer => "bearer",
             Scheme::Token => "token",
             Scheme::Signed => "signed",
+            Scheme::HttpSignature => "http-signature",
         }
     }
 }
@@ -148,7 +157,7 @@ impl FromStr for Scheme {
             .find(|scheme| scheme.as_str() == text)
             .ok_or(UnknownWord {
                 noun: "scheme",
-                known: "bearer, token, signed",
+                known: "bearer, token, signed, http-signature",
             })
     }
 }

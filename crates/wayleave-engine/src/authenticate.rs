@@ -9,6 +9,7 @@ use wayleave_protocol::signed::{self, SignedRequest};
 
 use crate::directory::{LookupId, Record};
 use crate::engine::Engine;
+use crate::proven::Proven;
 use crate::revoked::TokenId;
 use crate::seen::{SeenToken, SeenTokens};
 use crate::{Caller, Evidence, MalformedEvidence, Unproven};
@@ -17,18 +18,22 @@ use crate::{Caller, Evidence, MalformedEvidence, Unproven};
 pub(crate) const LEEWAY_S: i64 = 5;
 
 /// Stands in for the secret of a key that is not there, so that the answer takes as long.
-const NOBODYS_SECRET: &[u8] = b"wl_sgn_none_000000000000000000000000000000000000";
+pub(crate) const NOBODYS_SECRET: &[u8] = b"wl_sgn_none_000000000000000000000000000000000000";
 
 impl Engine {
     /// Proves who made a request, by a token or by a signature.
     ///
     /// Reads memory only and never waits. Errors: see [`Unproven`].
-    pub fn authenticate(&self, evidence: &Evidence<'_>) -> Result<Caller, Unproven> {
-        match (evidence.authorization, evidence.authentication) {
+    pub fn authenticate(&self, evidence: &Evidence<'_>) -> Result<Proven, Unproven> {
+        if let Some(message) = &evidence.message {
+            return self.authenticate_message(message, evidence.has_body);
+        }
+        let caller = match (evidence.authorization, evidence.authentication) {
             (_, Some(authentication)) => self.authenticate_signature(evidence, authentication),
             (Some(authorization), None) => self.authenticate_token(authorization),
             (None, None) => Err(Unproven::NoProof),
-        }
+        };
+        caller.map(Proven::without_body)
     }
 
     fn authenticate_token(&self, authorization: &[u8]) -> Result<Caller, Unproven> {
@@ -157,7 +162,7 @@ impl Engine {
         found.unwrap_or_else(|| disproved(Unproven::UnknownKey))
     }
 
-    fn caller(
+    pub(crate) fn caller(
         &self,
         lookup: LookupId,
         record: &Record,
@@ -218,16 +223,19 @@ fn read_authorization(value: &[u8]) -> Result<(Scheme, &str), Unproven> {
 }
 
 impl MalformedEvidence {
-    /// Checks how often the proof headers came: `Authorization`, `Authentication` (with its alias)
-    /// and `Timestamp`. Twice, or two kinds at once, is refused before anything is looked up.
+    /// Checks how often the proof headers came: `Authorization`, `Authentication` (with its alias),
+    /// `Timestamp`, and whether there is `Signature-Input`, which may have several lines. Twice, or
+    /// two kinds at once, is refused before anything is looked up.
     pub fn check(
         authorization: usize,
         authentication: usize,
         timestamp: usize,
+        has_signature_input: bool,
     ) -> Result<(), MalformedEvidence> {
+        let kinds = [authorization > 0, authentication > 0, has_signature_input];
         if authorization > 1 || authentication > 1 || timestamp > 1 {
             Err(MalformedEvidence::RepeatedHeader)
-        } else if authorization > 0 && authentication > 0 {
+        } else if kinds.into_iter().filter(|shown| *shown).count() > 1 {
             Err(MalformedEvidence::TwoProofs)
         } else {
             Ok(())
@@ -265,17 +273,21 @@ mod tests {
 
     #[test]
     fn two_proofs_or_one_twice_are_refused() {
-        assert_eq!(MalformedEvidence::check(1, 0, 1), Ok(()));
+        assert_eq!(MalformedEvidence::check(1, 0, 1, false), Ok(()));
         assert_eq!(
-            MalformedEvidence::check(2, 0, 0),
+            MalformedEvidence::check(2, 0, 0, false),
             Err(MalformedEvidence::RepeatedHeader)
         );
         assert_eq!(
-            MalformedEvidence::check(0, 1, 2),
+            MalformedEvidence::check(0, 1, 2, false),
             Err(MalformedEvidence::RepeatedHeader)
         );
         assert_eq!(
-            MalformedEvidence::check(1, 1, 1),
+            MalformedEvidence::check(1, 1, 1, false),
+            Err(MalformedEvidence::TwoProofs)
+        );
+        assert_eq!(
+            MalformedEvidence::check(1, 0, 0, true),
             Err(MalformedEvidence::TwoProofs)
         );
     }

@@ -10,7 +10,8 @@ use crate::directory::{Grant, IntegrationEntry, LookupId};
 
 /// Who made a request, proven.
 ///
-/// Only [`crate::Engine::authenticate`] makes one, from evidence that held (law 2).
+/// Only [`crate::Engine::authenticate`] makes one, from evidence that held, and only
+/// [`crate::Engine::accept`] gives it away, with what the body must be (law 2).
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub(crate) environment: Environment,

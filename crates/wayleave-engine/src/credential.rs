@@ -5,7 +5,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use wayleave_core::{
     Audience, CredentialId, CredentialState, Environment, IntegrationId, PropertyId, PublicId,
-    SchemeSet, ScopeSet, SecretId, Timestamp,
+    Scheme, SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
@@ -97,11 +97,12 @@ fn key_environment(environment: Environment) -> KeyEnvironment {
     }
 }
 
-/// Whether secrets of an audience must sign (sealed) or only be checked (hashed).
-fn form(audience: Audience) -> SecretForm {
-    match audience {
-        Audience::Platform | Audience::Routes => SecretForm::Hashed,
-        Audience::Management | Audience::Access => SecretForm::Sealed,
+/// Whether the secrets of a credential must sign (sealed) or only be checked (hashed).
+fn form(audience: Audience, schemes: SchemeSet) -> SecretForm {
+    if audience.has_guid() || schemes.contains(Scheme::HttpSignature) {
+        SecretForm::Sealed
+    } else {
+        SecretForm::Hashed
     }
 }
 
@@ -145,6 +146,12 @@ fn check_secret(secret: &SecretText) -> Result<(), Refusal> {
         field: "secret",
         why: why.to_owned(),
     })
+}
+
+/// What the keys of a credential look like, and how its secrets are kept.
+struct Kind {
+    audience: Audience,
+    form: SecretForm,
 }
 
 /// A change of one credential, decided within its transaction.
@@ -320,7 +327,7 @@ impl Engine {
             expires_at: new.expires_at,
             revoked_at: None,
         };
-        let secret = self.keep(id, new.audience, &pair.secret);
+        let secret = self.keep(id, form(new.audience, schemes), &pair.secret);
         let stored = CredentialWithSecrets {
             credential,
             secrets: vec![secret],
@@ -338,11 +345,10 @@ impl Engine {
         )
     }
 
-    /// A secret in the form in which its audience keeps it.
-    fn keep(&self, credential_id: CredentialId, audience: Audience, secret: &SecretText) -> Secret {
+    /// A secret in the form in which its credential keeps it.
+    fn keep(&self, credential_id: CredentialId, form: SecretForm, secret: &SecretText) -> Secret {
         let now = self.now();
         let id = SecretId::new(now, random(&*self.randomness));
-        let form = form(audience);
         let material = match form {
             SecretForm::Hashed => self.vault.hash_secret(secret.expose()).to_vec(),
             SecretForm::Sealed => self.vault.seal(
@@ -442,10 +448,10 @@ impl Engine {
         roll: Roll,
         own: Option<SecretText>,
     ) -> Result<IssuedCredential, Refusal> {
-        let audience = self.audience_of(id).await?;
+        let Kind { audience, form } = self.kind_of(id).await?;
         let secret = own.unwrap_or_else(|| self.new_pair(audience).secret);
         check_secret(&secret)?;
-        let added = self.keep(id, audience, &secret);
+        let added = self.keep(id, form, &secret);
         let act = Act::new("credential.roll", id).with(json!({
             "overlap_s": roll.overlap.as_secs(),
             "secret": added.id.to_string(),
@@ -466,14 +472,14 @@ impl Engine {
         by: &Actor,
         id: CredentialId,
     ) -> Result<IssuedCredential, Refusal> {
-        let audience = self.audience_of(id).await?;
+        let Kind { audience, form } = self.kind_of(id).await?;
         let pair = self.new_pair(audience);
         let public_id =
             PublicId::parse(&pair.public_id, audience).map_err(|error| Refusal::Invalid {
                 field: "public_id",
                 why: error.to_string(),
             })?;
-        let added = self.keep(id, audience, &pair.secret);
+        let added = self.keep(id, form, &pair.secret);
         let act =
             Act::new("credential.refresh", id).with(json!({ "public_id": public_id.as_str() }));
         let change: Change = Box::new(move |stored, now| {
@@ -530,14 +536,20 @@ impl Engine {
         self.change(by, act, id, change).await
     }
 
-    async fn audience_of(&self, id: CredentialId) -> Result<Audience, Refusal> {
+    async fn kind_of(&self, id: CredentialId) -> Result<Kind, Refusal> {
         let read = self
             .store
             .read(move |reader| Box::pin(reader.credential(id)));
         let stored = read
             .await?
             .ok_or(Refusal::NotFound { noun: "credential" })?;
-        Ok(stored.credential.audience)
+        let Credential {
+            audience, schemes, ..
+        } = stored.credential;
+        Ok(Kind {
+            audience,
+            form: form(audience, schemes),
+        })
     }
 
     /// Reads a credential, changes it and writes what differs, in one transaction; the change holds

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use wayleave_core::{
     Audience, CredentialId, CredentialState, IntegrationId, Membership, PartnerId, PropertyId,
     SchemeSet, ScopeSet, SecretId, Timestamp,
@@ -223,7 +224,7 @@ impl<'r> LiveSecret<'r> {
             SecretView::Hashed { key_place, hash } => {
                 vault.check_secret(presented, key_place, hash)
             }
-            SecretView::Signs(_) => false,
+            SecretView::Signs(text) => text.ct_eq(presented.as_bytes()).into(),
         }
     }
 }
@@ -268,6 +269,10 @@ impl Record {
         vault: &Vault,
         now_s: i64,
     ) -> Option<LiveSecret<'_>> {
+        // The secrets of key sets sign and are never shown, so none of them gets a token.
+        if self.grant.audience.has_guid() {
+            return None;
+        }
         self.live_secrets(now_s)
             .find(|secret| secret.is(presented, vault))
     }

@@ -1,3 +1,5 @@
+use wayleave_protocol::Message;
+
 /// What a request shows to prove who made it, as received: nothing decoded, nothing trusted.
 ///
 /// One reading of it decides, and what was read is what the API behind gets (law 7).
@@ -18,6 +20,10 @@ pub struct Evidence<'a> {
     pub timestamp: Option<&'a [u8]>,
     /// The body, where its type is `application/x-www-form-urlencoded` and it has been read.
     pub form_body: Option<&'a [u8]>,
+    /// The whole request, where it shows a proof that is over its headers; else `None`.
+    pub message: Option<Message<'a>>,
+    /// Whether it has a body, of whatever length.
+    pub has_body: bool,
     /// The string that the client says it signed (test environment only; never trusted).
     pub claimed_base_string: Option<&'a [u8]>,
 }
@@ -28,7 +34,9 @@ pub enum MalformedEvidence {
     /// A header that proves something came more than once.
     #[error("a header that proves the request came more than once")]
     RepeatedHeader,
-    /// Both a token and a signature.
-    #[error("two kinds of proof in one request: send either Authorization or Authentication")]
+    /// Both a token and a signature, or signatures of two kinds.
+    #[error(
+        "two kinds of proof in one request: send one of Authorization, Authentication and Signature-Input"
+    )]
     TwoProofs,
 }

@@ -15,11 +15,13 @@ mod engine;
 mod evidence;
 mod explain;
 mod failures;
+mod http_signature;
 mod integration;
 mod operator;
 mod partner;
 mod ports;
 mod property;
+mod proven;
 mod refusal;
 mod rehash;
 mod reseal;
@@ -39,11 +41,13 @@ pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
 pub use operator::{ActingOperator, Operator, OperatorTokenHash, Operators};
 pub use ports::{Clock, Randomness};
+pub use proven::{BodyClaim, Proven};
 pub use refusal::{Refusal, Unproven};
 pub use reseal::{RESEAL_BATCH, Resealing};
 pub use signing_keys::KeyPhase;
 pub use token::{IssuedToken, TOKEN_LIFE_S, TokenClient, TokenDescription, TokenRefusal};
 pub use vault::{MasterKeyError, Vault};
+pub use wayleave_protocol::body_digest::BodyCheck;
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
     AuditRow, Credential, CredentialFilter, CredentialWithSecrets, Database, Integration, Partner,

@@ -1,3 +1,5 @@
+use wayleave_protocol::body_digest::ContentDigestError;
+use wayleave_protocol::http_signature::SignatureFault;
 use wayleave_protocol::jwt::TokenError;
 use wayleave_protocol::signed::{ParameterError, TimestampError};
 
@@ -5,7 +7,7 @@ use wayleave_protocol::signed::{ParameterError, TimestampError};
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Unproven {
     /// No header that could prove anything.
-    #[error("no proof: send an Authorization header, or Authentication and Timestamp")]
+    #[error("no proof: send an Authorization header, or sign the request")]
     NoProof,
     /// A header that is not of the form that its scheme has.
     #[error("the {header} header is not of the form that its scheme has")]
@@ -34,6 +36,12 @@ pub enum Unproven {
     /// The query or form cannot be read in one way only (400).
     #[error("{}", parameter_reason(.0))]
     Parameters(ParameterError),
+    /// A signature over the message cannot be read, is too old, or covers too little.
+    #[error(transparent)]
+    Signature(SignatureFault),
+    /// The digest that was signed cannot be counted on.
+    #[error(transparent)]
+    ContentDigest(ContentDigestError),
     /// The token does not hold.
     #[error("{}", token_reason(.0))]
     Token(TokenError),

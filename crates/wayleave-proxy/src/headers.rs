@@ -4,6 +4,7 @@ use http::header::{
     AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use wayleave_core::Scheme;
 use wayleave_engine::Admitted;
 
 use crate::Inbound;
@@ -31,6 +32,13 @@ const OURS: [HeaderName; 8] = [
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-forwarded-host"),
+];
+
+/// The proof by a signature over the message (RFC 9421). Where another scheme proved the request,
+/// a header of such a name is between the client and the API behind.
+const MESSAGE_SIGNATURE: [HeaderName; 2] = [
+    HeaderName::from_static("signature"),
+    HeaderName::from_static("signature-input"),
 ];
 
 /// Whether a name, with `_` read as `-`, is one that only we may send.
@@ -85,6 +93,11 @@ pub(crate) fn prepare(
     remove_hop_by_hop(headers);
     for name in removed.iter().chain(&OURS) {
         headers.remove(name);
+    }
+    if admitted.caller().scheme() == Scheme::HttpSignature {
+        MESSAGE_SIGNATURE.iter().for_each(|name| {
+            headers.remove(name);
+        });
     }
     for (name, value) in admitted.caller().identity() {
         set(headers, HeaderName::from_static(name), &value);

@@ -29,6 +29,12 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Address {
     /// From a URL such as `http://127.0.0.1:8080`.
     pub fn of(url: &str) -> Self {
@@ -139,6 +145,11 @@ impl Call {
     /// A JSON body.
     pub fn json(self, value: &Value) -> Self {
         self.body("application/json", value.to_string())
+    }
+
+    /// The headers that were added.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
     }
 
     /// Sends it on a connection of its own.

@@ -7,11 +7,13 @@
 mod clock;
 mod database;
 mod http;
+mod message_signer;
 mod signer;
 
 pub use clock::FrozenClock;
 pub use database::{DatabaseKind, RawSql, TakenAway, TestDatabases};
 pub use http::{Address, Answer, Call};
+pub use message_signer::MessageSigner;
 pub use signer::Signer;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The body of a request on its way to the API behind: bounded in size, and not slower than a floor.
+//! The body of a request on its way to the API behind: bounded in size, not slower than a floor, and
+//! the one that was signed.
 
 use std::error::Error;
 use std::fmt;
@@ -11,8 +12,10 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
+use wayleave_engine::BodyClaim;
 
 use crate::Fault;
+use crate::held_back::HeldBack;
 
 /// How large and how slow the body of a request may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +59,8 @@ pub enum BodyError {
         /// The most that is passed on.
         limit_bytes: u64,
     },
+    /// It is not the one that was signed.
+    Other,
 }
 
 impl fmt::Display for BodyError {
@@ -71,6 +76,7 @@ impl From<BodyError> for Fault {
         match error {
             BodyError::Broke => Fault::BadRequest("the body broke off".to_owned()),
             BodyError::TooSlow => Fault::TooSlow,
+            BodyError::Other => Fault::OtherBody,
             BodyError::TooLarge { limit_bytes } => Fault::TooLarge {
                 limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
             },
@@ -89,10 +95,12 @@ impl BodyFate {
     }
 }
 
-/// The body of a request on its way to the API behind.
+/// The body of a request on its way to the API behind. There is none without a [`BodyClaim`], and no
+/// claim without a proven caller: what the proof says of the body is checked here.
 #[derive(Debug)]
 pub struct RequestBody {
     source: Source,
+    held_back: Option<Box<HeldBack>>,
     fate: BodyFate,
 }
 
@@ -110,10 +118,15 @@ enum Source {
 }
 
 impl RequestBody {
-    /// A body as it comes in. Errors: it says itself that it is too large.
-    pub fn incoming(body: Incoming, limits: BodyLimits) -> Result<Self, BodyError> {
+    /// A body as it comes in. Errors: it says itself that it is too large, or it is empty and should
+    /// not be.
+    pub fn incoming(
+        body: Incoming,
+        limits: BodyLimits,
+        claim: BodyClaim,
+    ) -> Result<Self, BodyError> {
         if body.is_end_stream() {
-            return Ok(RequestBody::read(Bytes::new()));
+            return RequestBody::read(Bytes::new(), claim);
         }
         if let Some(limit_bytes) = limits.bytes
             && body.size_hint().lower() > limit_bytes
@@ -127,16 +140,24 @@ impl RequestBody {
                 limits,
                 pace: Pace::default(),
             },
+            held_back: claim.into_check().map(HeldBack::new).map(Box::new),
             fate: BodyFate(Some(Arc::default())),
         })
     }
 
-    /// A body that was read already.
-    pub fn read(body: Bytes) -> Self {
-        RequestBody {
-            source: Source::Read(Full::new(body)),
-            fate: BodyFate::default(),
+    /// A body that was read already. Errors: it is not the one that was signed.
+    pub fn read(body: Bytes, claim: BodyClaim) -> Result<Self, BodyError> {
+        if let Some(mut digests) = claim.into_check() {
+            digests.update(&body);
+            if !digests.fits() {
+                return Err(BodyError::Other);
+            }
         }
+        Ok(RequestBody {
+            source: Source::Read(Full::new(body)),
+            held_back: None,
+            fate: BodyFate::default(),
+        })
     }
 
     /// Tells later why the body did not come through.
@@ -153,8 +174,15 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody { source, fate } = self.get_mut();
-        let frame = ready!(source.poll_frame(cx));
+        let RequestBody {
+            source,
+            held_back,
+            fate,
+        } = self.get_mut();
+        let frame = ready!(match held_back {
+            Some(held_back) => held_back.poll_frame(cx, |cx| source.poll_frame(cx)),
+            None => source.poll_frame(cx),
+        });
         if let (Some(Err(error)), Some(fate)) = (&frame, &fate.0) {
             let _ = fate.set(*error);
         }
@@ -162,6 +190,9 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
+        if let Some(held_back) = &self.held_back {
+            return held_back.is_done();
+        }
         match &self.source {
             Source::Incoming { body, .. } => body.is_end_stream(),
             Source::Read(body) => body.is_end_stream(),
@@ -169,11 +200,24 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        let rest = match &self.source {
             Source::Incoming { body, .. } => body.size_hint(),
             Source::Read(body) => body.size_hint(),
+        };
+        match &self.held_back {
+            Some(held_back) => add(&rest, held_back.held_bytes()),
+            None => rest,
         }
     }
+}
+
+fn add(rest: &SizeHint, bytes: u64) -> SizeHint {
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(bytes));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(upper.saturating_add(bytes));
+    }
+    hint
 }
 
 impl Source {

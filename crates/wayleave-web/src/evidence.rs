@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 use wayleave_core::Environment;
 use wayleave_engine::{Engine, Evidence, MalformedEvidence, Unproven};
-use wayleave_protocol::http_date;
+use wayleave_protocol::{Message, http_date};
 
 use crate::Fault;
 
@@ -11,6 +11,7 @@ const AUTHENTICATION: HeaderName = HeaderName::from_static("authentication");
 /// What the first documents of the signed scheme called it.
 const AUTHENTICATE: HeaderName = HeaderName::from_static("authenticate");
 const TIMESTAMP: HeaderName = HeaderName::from_static("timestamp");
+const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 /// In the test environment a client may show the string that it signed, to be told where it
 /// differs from ours.
 const BASE_STRING: HeaderName = HeaderName::from_static("wayleave-base-string");
@@ -20,15 +21,57 @@ const TOKEN_CHALLENGE: &str = "Bearer realm=\"wayleave\"";
 const INVALID_TOKEN_CHALLENGE: &str = "Bearer realm=\"wayleave\", error=\"invalid_token\"";
 /// Not a registered scheme: it names the header in which the signature is expected.
 const SIGNATURE_CHALLENGE: &str = "Authentication realm=\"wayleave\"";
+/// Likewise for signatures over the message (RFC 9421).
+const MESSAGE_CHALLENGE: &str = "Signature realm=\"wayleave\"";
 
-/// Collects the evidence of a request. Errors: a proof header twice, or two kinds of proof (400);
-/// `Authentication` and its alias with different values (401).
+/// A request as it was asked, before anything of it is proven.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// As it came.
+    pub(crate) method: &'a str,
+    /// `https` or `http`: how the client's own connection was made.
+    pub(crate) scheme: &'a str,
+    /// Host and port, as they were written.
+    pub(crate) authority: &'a str,
+    /// The whole path as received.
+    pub(crate) path: &'a str,
+    /// The paths under which a signature may have been made (see [`Evidence::paths`]).
+    pub(crate) paths: &'a [&'a str],
+    /// What follows the first question mark.
+    pub(crate) query: Option<&'a str>,
+    /// Its headers.
+    pub(crate) headers: &'a HeaderMap,
+    /// Whether it has a body, of whatever length.
+    pub(crate) has_body: bool,
+}
+
+/// A header with one of its values.
+pub(crate) type Field<'a> = (&'a str, &'a [u8]);
+
+/// Every header of a request that shows a proof over its headers, else none: nobody else's request
+/// pays for it.
+pub(crate) fn signed_fields(headers: &HeaderMap) -> Vec<Field<'_>> {
+    if !shows_signed_headers(headers) {
+        return Vec::new();
+    }
+    let fields = headers.iter();
+    fields
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
+}
+
+/// Whether a request shows a proof over its headers.
+fn shows_signed_headers(headers: &HeaderMap) -> bool {
+    headers.contains_key(SIGNATURE_INPUT)
+}
+
+/// Collects the evidence of a request. `fields`: of [`signed_fields`]. Errors: a proof header twice,
+/// or two kinds of proof (400); `Authentication` and its alias with different values (401).
 pub(crate) fn collect<'a>(
-    method: &'a str,
-    paths: &'a [&'a str],
-    query: Option<&'a str>,
-    headers: &'a HeaderMap,
+    asked: Asked<'a>,
+    fields: &'a [Field<'a>],
 ) -> Result<Evidence<'a>, Fault> {
+    let headers = asked.headers;
     let authorization = Counted::of(headers, &header::AUTHORIZATION);
     let authentication = Counted::of(headers, &AUTHENTICATION);
     let alias = Counted::of(headers, &AUTHENTICATE);
@@ -37,6 +80,7 @@ pub(crate) fn collect<'a>(
         authorization.count,
         authentication.count.max(alias.count),
         timestamp.count,
+        headers.contains_key(SIGNATURE_INPUT),
     )
     .map_err(|error| Fault::BadRequest(error.to_string()))?;
     let authentication = match (authentication.value, alias.value) {
@@ -44,13 +88,22 @@ pub(crate) fn collect<'a>(
         (one, other) => one.or(other),
     };
     Ok(Evidence {
-        method,
-        paths,
-        query,
+        method: asked.method,
+        paths: asked.paths,
+        query: asked.query,
         authorization: authorization.value,
         authentication,
         timestamp: timestamp.value,
         form_body: None,
+        message: (!fields.is_empty()).then_some(Message {
+            method: asked.method,
+            scheme: asked.scheme,
+            authority: asked.authority,
+            path: asked.path,
+            query: asked.query,
+            fields,
+        }),
+        has_body: asked.has_body,
         claimed_base_string: headers.get(BASE_STRING).map(|value| value.as_bytes()),
     })
 }
@@ -85,7 +138,7 @@ pub(crate) fn fault(engine: &Engine, evidence: &Evidence<'_>, refusal: &Unproven
     if refusal.is_bad_request() {
         return Fault::BadRequest(refusal.to_string());
     }
-    let signed = evidence.authentication.is_some();
+    let signed = evidence.authentication.is_some() || evidence.message.is_some();
     let explanation = match engine.environment() {
         Environment::Test => engine.explain(evidence, refusal).map(Box::new),
         Environment::Live => None,
@@ -95,6 +148,7 @@ pub(crate) fn fault(engine: &Engine, evidence: &Evidence<'_>, refusal: &Unproven
         server_time: signed.then(|| http_date::format(engine.now().unix_s())),
         explanation,
         challenge: Some(match refusal {
+            _ if evidence.message.is_some() => MESSAGE_CHALLENGE,
             _ if signed => SIGNATURE_CHALLENGE,
             Unproven::NoProof | Unproven::OtherScheme => TOKEN_CHALLENGE,
             _ => INVALID_TOKEN_CHALLENGE,

@@ -9,6 +9,8 @@ use crate::caught::Panicked;
 pub enum Fault {
     /// The request cannot be read, or contradicts itself (400).
     BadRequest(String),
+    /// The body is not the one that was signed (400).
+    OtherBody,
     /// An OAuth error with its code and status (RFC 6749 section 5.2).
     OAuth {
         /// Such as `invalid_client`.
@@ -104,7 +106,7 @@ impl Fault {
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Fault::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Fault::BadRequest(_) | Fault::OtherBody => StatusCode::BAD_REQUEST,
             Fault::OAuth { status, .. } => *status,
             Fault::Unproven { .. } => StatusCode::UNAUTHORIZED,
             Fault::NotAdmitted(_) | Fault::Insecure | Fault::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -128,6 +130,9 @@ impl Fault {
     pub fn message(&self) -> String {
         match self {
             Fault::BadRequest(why) => why.clone(),
+            Fault::OtherBody => {
+                "the body is not the one that was signed: its digest is another".to_owned()
+            }
             Fault::OAuth { description, .. } => description.clone(),
             Fault::Unproven { message, .. } => message.clone(),
             Fault::NotAdmitted(why) => why.to_string(),
@@ -179,6 +184,7 @@ impl Fault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Fault::BadRequest(_) => "bad-request",
+            Fault::OtherBody => "digest-mismatch",
             Fault::OAuth { code, .. } => code,
             Fault::Unproven { .. } => "not-proven",
             Fault::NotAdmitted(_) => "not-admitted",

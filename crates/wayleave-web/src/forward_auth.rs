@@ -2,8 +2,9 @@
 //! proof headers are its own.
 
 use http::HeaderValue;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use wayleave_engine::BodyClaim;
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
@@ -11,6 +12,7 @@ use crate::request::single;
 
 const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const BODY: HeaderName = HeaderName::from_static("wayleave-body");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 
@@ -94,9 +96,26 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Fault> {
         .map_err(|_| bad("the description is not text"))
 }
 
-/// The answer for a request that may pass: who its caller is, for the proxy to copy.
-pub(crate) fn passes(admitted: &wayleave_engine::Admitted) -> Answer {
+/// Whether the request that a proxy asks about has a body. Proxies may leave out the headers that
+/// say so; then a method that usually brings one counts as if it did.
+pub(crate) fn has_body(method: &str, headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    headers.contains_key(TRANSFER_ENCODING)
+        || match length {
+            Some(length) => length != b"0",
+            None => matches!(method, "POST" | "PUT" | "PATCH"),
+        }
+}
+
+/// The answer for a request that may pass: who its caller is, for the proxy to copy. Where a digest
+/// of the body was signed, `Wayleave-Body: check-digest` says that somebody who sees the body still
+/// has to compare it with `Content-Digest`.
+pub(crate) fn passes(admitted: &wayleave_engine::Admitted, claim: &BodyClaim) -> Answer {
     let mut answer = answer::empty(StatusCode::NO_CONTENT);
+    if claim.is_open() {
+        let value = HeaderValue::from_static("check-digest");
+        answer.headers_mut().insert(BODY, value);
+    }
     answer.headers_mut().reserve(10);
     for (name, value) in admitted.caller().identity() {
         answer::set(&mut answer, HeaderName::from_static(name), &value);

@@ -14,6 +14,7 @@ mod discovery;
 mod evidence;
 mod fault;
 mod forward_auth;
+mod held_back;
 mod request;
 mod route;
 mod surfaces;

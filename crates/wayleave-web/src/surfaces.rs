@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Method, Request, header};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use wayleave_core::Admission;
-use wayleave_engine::{Admitted, Caller, Engine, Evidence, Unproven};
+use wayleave_engine::{Admitted, BodyClaim, Caller, Engine, Evidence, Proven, Unproven};
 
 use crate::answer::Answer;
 use crate::body::{BodyLimits, RequestBody};
@@ -216,7 +216,12 @@ impl Surfaces {
         let target = self.target(parts);
         let source = || settings.trusted_proxies.source(connection, &parts.headers);
         match self.locate(target) {
-            Place::ForwardAuth => self.check(parts, target.host).await.map(Served::Answer),
+            Place::ForwardAuth => {
+                let scheme = settings.trusted_proxies.scheme(connection, &parts.headers);
+                self.check(parts, target.host, scheme)
+                    .await
+                    .map(Served::Answer)
+            }
             Place::OAuthToken(flavour) => self.token(flavour, parts, body, source()).await,
             Place::Introspection => introspection::introspect(&self.engine, parts, body, source())
                 .await
@@ -231,10 +236,12 @@ impl Surfaces {
             Place::Metadata => discovery::metadata(&self.engine, parts, settings.oauth.as_ref())
                 .map(Served::Answer),
             Place::Nothing => Err(Fault::NotFound),
-            place @ (Place::Content { .. } | Place::Route(_)) => self
-                .pass(&place, target, parts, body)
-                .await
-                .map(Served::Passes),
+            place @ (Place::Content { .. } | Place::Route(_)) => {
+                let scheme = settings.trusted_proxies.scheme(connection, &parts.headers);
+                self.pass(&place, target, parts, body, scheme)
+                    .await
+                    .map(Served::Passes)
+            }
         }
     }
 
@@ -300,7 +307,7 @@ impl Surfaces {
     }
 
     /// Answers the question of another proxy.
-    async fn check(&self, parts: &Parts, host: &str) -> Result<Answer, Fault> {
+    async fn check(&self, parts: &Parts, host: &str, scheme: &str) -> Result<Answer, Fault> {
         let described = forward_auth::described(&parts.method, &parts.headers)?;
         let path_and_query = (described.path, described.query);
         let environment = self.engine.environment();
@@ -308,20 +315,24 @@ impl Surfaces {
         let place = self.locate(target);
         check_path(&place, target.path)?;
         let signed = signed_paths(&place, target);
-        let evidence = evidence::collect(
-            described.method,
-            signed.as_slice(),
-            target.query,
-            &parts.headers,
-        )?;
-        let caller = match self.engine.authenticate(&evidence) {
-            Ok(caller) => caller,
-            Err(refusal) => self
-                .prove_again(&evidence, refusal)
-                .await
-                .map_err(|refusal| self.unproven(&evidence, &refusal))?,
+        let fields = evidence::signed_fields(&parts.headers);
+        let asked = evidence::Asked {
+            method: described.method,
+            scheme,
+            authority: target::authority(&parts.uri, &parts.headers),
+            path: target.whole,
+            paths: signed.as_slice(),
+            query: target.query,
+            headers: &parts.headers,
+            has_body: forward_auth::has_body(described.method, &parts.headers),
         };
-        admit(&place, caller).map(|admitted| forward_auth::passes(&admitted))
+        let evidence = evidence::collect(asked, &fields)?;
+        let proven = match self.engine.authenticate(&evidence) {
+            Err(refusal) => self.prove_again(&evidence, refusal).await,
+            proven => proven,
+        };
+        let (caller, claim) = self.accept(&evidence, proven).await?;
+        admit(&place, caller).map(|admitted| forward_auth::passes(&admitted, &claim))
     }
 
     /// Proves a request for an API behind and lets it pass.
@@ -331,31 +342,40 @@ impl Surfaces {
         target: Target<'_>,
         parts: &Parts,
         body: Incoming,
+        scheme: &str,
     ) -> Result<Pass, Fault> {
         check_path(place, target.path)?;
         let signed = signed_paths(place, target);
-        let paths = signed.as_slice();
-        let mut evidence =
-            evidence::collect(parts.method.as_str(), paths, target.query, &parts.headers)?;
+        let fields = evidence::signed_fields(&parts.headers);
+        let asked = evidence::Asked {
+            method: parts.method.as_str(),
+            scheme,
+            authority: target::authority(&parts.uri, &parts.headers),
+            path: target.whole,
+            paths: signed.as_slice(),
+            query: target.query,
+            headers: &parts.headers,
+            has_body: !body.is_end_stream(),
+        };
+        let mut evidence = evidence::collect(asked, &fields)?;
         let limits = self.body_limits(place);
         let first = match self.engine.authenticate(&evidence) {
             Err(refusal) => self.prove_again(&evidence, refusal).await,
             proven => proven,
         };
         let (caller, body) = match first {
-            Ok(caller) => (caller, RequestBody::incoming(body, limits)?),
             // The fields of a form may be part of what was signed.
-            Err(Unproven::Mismatch) if is_form(parts) => {
+            Err(Unproven::Mismatch) if evidence.message.is_none() && is_form(parts) => {
                 let form = read_body(body, FORM_LIMIT_BYTES).await?;
-                let body = RequestBody::read(form.clone());
                 evidence.form_body = Some(&form);
                 let proven = self.engine.authenticate(&evidence);
-                (
-                    proven.map_err(|refusal| self.unproven(&evidence, &refusal))?,
-                    body,
-                )
+                let (caller, claim) = self.accept(&evidence, proven).await?;
+                (caller, RequestBody::read(form.clone(), claim)?)
             }
-            Err(refusal) => return Err(self.unproven(&evidence, &refusal)),
+            proven => {
+                let (caller, claim) = self.accept(&evidence, proven).await?;
+                (caller, RequestBody::incoming(body, limits, claim)?)
+            }
         };
         let admitted = admit(place, caller)?;
         let (upstream, path) = match place {
@@ -394,12 +414,25 @@ impl Surfaces {
         &self,
         evidence: &Evidence<'_>,
         refusal: Unproven,
-    ) -> Result<Caller, Unproven> {
+    ) -> Result<Proven, Unproven> {
         if refusal != Unproven::UnknownKey {
             return Err(refusal);
         }
         self.engine.catch_up_after_miss().await;
         self.engine.authenticate(evidence)
+    }
+
+    /// Takes what was proven, or says in an answer why nothing was.
+    async fn accept(
+        &self,
+        evidence: &Evidence<'_>,
+        proven: Result<Proven, Unproven>,
+    ) -> Result<(Caller, BodyClaim), Fault> {
+        let accepted = match proven {
+            Ok(proven) => self.engine.accept(proven).await,
+            Err(refusal) => Err(refusal),
+        };
+        accepted.map_err(|refusal| self.unproven(evidence, &refusal))
     }
 
     fn unproven(&self, evidence: &Evidence<'_>, refusal: &Unproven) -> Fault {

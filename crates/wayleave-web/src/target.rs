@@ -77,6 +77,14 @@ pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     }
 }
 
+/// Host and port that a request is for, as they were written: of an absolute target, or of the
+/// `Host` header; empty where there is none.
+pub(crate) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    let header = || headers.get(header::HOST)?.to_str().ok();
+    let own = uri.authority().map(|authority| authority.as_str());
+    own.or_else(header).unwrap_or_default()
+}
+
 /// Which of the environments on a shared listener a request is for: the first whose host and
 /// prefix fit. On a listener of its own an environment has neither.
 pub fn select_environment<'m, T>(

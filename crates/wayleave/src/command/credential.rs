@@ -207,7 +207,7 @@ pub(crate) struct CreateArgs {
     /// What it may do, separated by blanks.
     #[arg(long, value_name = "WORDS")]
     scopes: Option<String>,
-    /// How it may prove requests, separated by blanks: bearer, token, signed [default: what is usual
+    /// How it may prove requests, separated by blanks: bearer, token, signed, http-signature [default: what is usual
     /// for the audience].
     #[arg(long, value_name = "WORDS")]
     schemes: Option<String>,

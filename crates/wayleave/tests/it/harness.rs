@@ -22,7 +22,7 @@ use wayleave_engine::{
     Algorithm, Database, Engine, Operator, OperatorTokenHash, Operators, StoreError, StoreRuntime,
 };
 use wayleave_testkit::{
-    Address, Answer, DatabaseKind, FrozenClock, Signer, TestDatabases, TestFolder,
+    Address, Answer, DatabaseKind, FrozenClock, MessageSigner, Signer, TestDatabases, TestFolder,
 };
 use wayleave_web::{
     BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream,
@@ -93,6 +93,11 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn signer(&self) -> Signer {
         Signer::new(&self.public_id, &self.secret)
+    }
+
+    /// Signs messages (RFC 9421) at the moment of the tests' clock.
+    pub(crate) fn message_signer(&self) -> MessageSigner {
+        MessageSigner::new(&self.public_id, &self.secret, NOW_S)
     }
 }
 
@@ -342,6 +347,13 @@ impl TestNode {
             public_id: text("public_id"),
             secret: text("secret"),
         }
+    }
+
+    /// New keys of a new partner that sign messages (RFC 9421), and also get tokens.
+    pub(crate) fn signing_keys(&self, environment: Environment) -> Keys {
+        let partner = self.partner(environment);
+        let more = json!({ "audience": "routes", "schemes": "bearer http-signature" });
+        self.keys_of(environment, &partner, more)
     }
 
     /// A token for api key and secret.

@@ -23,6 +23,7 @@ mod demo;
 mod doctor;
 mod environments;
 mod explanation;
+mod http_signatures;
 mod introspection;
 mod laws;
 mod master_key;
