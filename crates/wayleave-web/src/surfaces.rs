@@ -147,6 +147,11 @@ impl Surfaces {
         &self.settings.routes
     }
 
+    /// Whether the word of whoever connected counts about what was before it.
+    pub fn trusts(&self, connection: &Connection) -> bool {
+        self.settings.trusted_proxies.trusts(connection.peer)
+    }
+
     /// Takes a request to its surface or route.
     pub async fn handle(
         &self,

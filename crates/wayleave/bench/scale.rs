@@ -266,6 +266,7 @@ fn open(folder: &Path, test_database: &str, store_runtime: &StoreRuntime) -> Res
         wrong_secrets_per_minute: None,
         monitor: None,
         drain_timeout: std::time::Duration::from_secs(10),
+        traces: None,
         threads: available_threads(),
     };
     let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));

@@ -16,6 +16,7 @@ use wayleave_web::{ContentSurface, Mount, SurfaceSettings, TrustedProxies, Upstr
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
 use crate::operators_file::OperatorsFile;
 use crate::tls::TlsFiles;
+use crate::traces::TraceSettings;
 use crate::{safety, spelling};
 
 use self::limits::LimitsConfig;
@@ -39,6 +40,7 @@ pub struct Config {
     test: EnvironmentConfig,
     admin: AdminConfig,
     monitor: Option<MonitorConfig>,
+    traces: Option<TracesConfig>,
     #[serde(default)]
     proxies: ProxiesConfig,
     #[serde(default)]
@@ -84,6 +86,31 @@ struct MonitorConfig {
     /// Whether the address may be off loopback.
     #[serde(default)]
     allow_remote: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TracesConfig {
+    collector: String,
+    #[serde(default = "TracesConfig::usual_ratio")]
+    sample_ratio: f64,
+}
+
+impl TracesConfig {
+    fn usual_ratio() -> f64 {
+        0.01
+    }
+
+    fn settings(&self) -> Result<TraceSettings, ConfigError> {
+        if !(0.0..=1.0).contains(&self.sample_ratio) {
+            return Err(wrong("traces.sample_ratio", "is a share from 0 to 1"));
+        }
+        let collector = self.collector.parse();
+        Ok(TraceSettings {
+            collector: collector.map_err(|error| wrong("traces.collector", error))?,
+            sample_ratio: self.sample_ratio,
+        })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -246,6 +273,11 @@ impl Config {
             wrong_secrets_per_minute: self.limits.wrong_secrets_per_minute(),
             threads: self.threads.unwrap_or_else(available_threads).max(1),
             drain_timeout: self.drain_timeout()?,
+            traces: self
+                .traces
+                .as_ref()
+                .map(TracesConfig::settings)
+                .transpose()?,
         };
         check_environments(&settings)?;
         for environment in &settings.environments {

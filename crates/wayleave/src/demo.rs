@@ -303,6 +303,7 @@ fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -
         wrong_secrets_per_minute: None,
         threads,
         drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+        traces: None,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod server;
 pub mod sign;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 
 mod audit_trail;
 mod backup;

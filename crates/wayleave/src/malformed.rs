@@ -14,6 +14,8 @@ use std::time::Duration;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
+use crate::traces::Span;
+
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     /// The next head is being read.
@@ -43,10 +45,12 @@ impl Answering {
     }
 
     /// Marks an answer's body, so that its end is noticed.
-    pub(crate) fn mark<B>(&self, body: B) -> Marked<B> {
+    /// `span`: ends with the body.
+    pub(crate) fn mark<B>(&self, body: B, span: Option<Span>) -> Marked<B> {
         Marked {
             body,
             answering: self.clone(),
+            _span: span,
         }
     }
 
@@ -78,6 +82,7 @@ impl Answering {
 pub(crate) struct Marked<B> {
     body: B,
     answering: Answering,
+    _span: Option<Span>,
 }
 
 impl<B> Drop for Marked<B> {

@@ -13,6 +13,8 @@ use wayleave_core::Environment;
 use wayleave_engine::Engine;
 use wayleave_web::{Dialect, panics_caught};
 
+use crate::traces::TraceQueue;
+
 /// The classes of a status, `1xx` to `5xx`.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// What requests are counted by: live, test, and none where a shared address knew no environment.
@@ -125,12 +127,21 @@ impl Counters {
         counts.sum()
     }
 
-    /// Writes every metric. `uptime_s`: seconds since the start.
-    pub fn render(&self, engines: &[Arc<Engine>], uptime_s: f64) -> String {
+    /// Writes every metric. `spans`: where traces wait, if any are made. `uptime_s`: seconds since
+    /// the start.
+    pub fn render(
+        &self,
+        engines: &[Arc<Engine>],
+        spans: Option<&TraceQueue>,
+        uptime_s: f64,
+    ) -> String {
         let mut text = Text::default();
         self.render_requests(&mut text);
         self.render_connections(&mut text);
         render_engines(&mut text, engines);
+        if let Some(spans) = spans {
+            render_spans(&mut text, spans);
+        }
         text.begin(
             "wayleave_panics_total",
             "counter",
@@ -228,6 +239,16 @@ impl Counters {
     }
 }
 
+fn render_spans(text: &mut Text, spans: &TraceQueue) {
+    text.begin(
+        "wayleave_trace_spans_total",
+        "counter",
+        "Spans of traces, by what became of them: sent, or dropped because the collector was away or slow.",
+    );
+    text.line("outcome=\"sent\"", spans.sent());
+    text.line("outcome=\"dropped\"", spans.dropped());
+}
+
 fn render_engines(text: &mut Text, engines: &[Arc<Engine>]) {
     let mut each = |name, kind, help, value: &dyn Fn(&Engine) -> String| {
         text.begin(name, kind, help);
@@ -306,7 +327,7 @@ mod tests {
             core.count_accepted();
         }
         counters.cores()[0].count_closed();
-        let text = counters.render(&[], 1.5);
+        let text = counters.render(&[], None, 1.5);
         for line in [
             r#"wayleave_requests_total{environment="live",surface="content",status="4xx"} 2"#,
             r#"wayleave_requests_total{environment="none",surface="problem",status="4xx"} 2"#,

@@ -15,6 +15,7 @@ use wayleave_core::Timestamp;
 use wayleave_engine::Engine;
 
 use crate::metrics::{Counters, seconds};
+use crate::traces::TraceQueue;
 
 /// How long a database may take to answer a read and still count as there.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
@@ -25,17 +26,23 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Monitor {
     engines: Vec<Arc<Engine>>,
     counters: Counters,
+    spans: Option<Arc<TraceQueue>>,
     started_at: Option<Timestamp>,
     is_ending: AtomicBool,
 }
 
 impl Monitor {
-    /// About these engines, from now on.
-    pub fn new(engines: Vec<Arc<Engine>>, counters: Counters) -> Self {
+    /// About these engines, from now on. `spans`: where traces are waiting, if any are made.
+    pub fn new(
+        engines: Vec<Arc<Engine>>,
+        counters: Counters,
+        spans: Option<Arc<TraceQueue>>,
+    ) -> Self {
         Monitor {
             started_at: engines.first().map(|engine| engine.now()),
             engines,
             counters,
+            spans,
             is_ending: AtomicBool::new(false),
         }
     }
@@ -60,7 +67,9 @@ impl Monitor {
             "/livez" => told(StatusCode::OK, &json!({ "status": "ok" })),
             "/readyz" => self.readiness().await,
             "/metrics" => {
-                let text = self.counters.render(&self.engines, self.uptime_s());
+                let text =
+                    self.counters
+                        .render(&self.engines, self.spans.as_deref(), self.uptime_s());
                 typed(StatusCode::OK, METRICS_TYPE, text)
             }
             _ => told(

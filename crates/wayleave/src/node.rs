@@ -20,6 +20,7 @@ use crate::server::{
     Bound, Choices, CurrentTls, Listener, Server, ServerSettings, Service, callable,
 };
 use crate::tls::{self, TlsError, TlsFiles};
+use crate::traces::{TraceSettings, Tracing};
 
 /// An address to serve.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct NodeSettings {
     pub threads: usize,
     /// How long requests in flight may take after the end was asked for.
     pub drain_timeout: Duration,
+    /// How requests are traced; `None`: not.
+    pub traces: Option<TraceSettings>,
 }
 
 /// Why a node does not start. Each says what to do.
@@ -129,6 +132,8 @@ pub struct Node {
     admin: Bound,
     monitor: Option<Bound>,
     run: u32,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
 }
 
 impl Node {
@@ -171,6 +176,8 @@ impl Node {
             admin,
             monitor,
             run: u32::from_be_bytes(run),
+            clock,
+            randomness,
         })
     }
 
@@ -217,9 +224,16 @@ impl Node {
             admin,
             monitor,
             run,
+            clock,
+            randomness,
         } = self;
         let counters = Counters::new(settings.threads);
-        let watching = Arc::new(Monitor::new(engines.clone(), counters.clone()));
+        let tracing = match &settings.traces {
+            Some(traces) => Some(Tracing::start(traces, clock, randomness)?),
+            None => None,
+        };
+        let spans = tracing.as_ref().map(|tracing| tracing.queue.clone());
+        let watching = Arc::new(Monitor::new(engines.clone(), counters.clone(), spans));
         let shown = show(&settings, &engines);
         let mut served = Vec::new();
         let mut listeners = more;
@@ -261,6 +275,7 @@ impl Node {
             run,
             counters,
             drain_timeout: settings.drain_timeout,
+            tracing,
         };
         Ok(Running {
             server: Server::start(listeners, &how)?,

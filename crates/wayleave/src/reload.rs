@@ -126,6 +126,7 @@ fn needing_restart(own: &NodeSettings, wanted: &NodeSettings) -> Vec<String> {
         own.admin.tls.is_some() == wanted.admin.tls.is_some(),
     );
     compare("monitor.address".into(), own.monitor == wanted.monitor);
+    compare("traces".into(), own.traces == wanted.traces);
     compare("tokens.algorithm".into(), own.algorithm == wanted.algorithm);
     compare("threads".into(), own.threads == wanted.threads);
     compare(

@@ -5,6 +5,7 @@ mod accept;
 mod answer;
 mod connection;
 mod listen;
+mod traced;
 
 use std::cell::Cell;
 use std::io;
@@ -25,6 +26,7 @@ pub(crate) use self::answer::ResponseBody;
 pub use self::listen::{Bound, callable};
 use crate::metrics::{CoreCounters, Counters};
 use crate::monitor::Monitor;
+use crate::traces::{Tracer, Tracing};
 
 /// How often it is looked whether all connections have ended.
 const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -74,6 +76,8 @@ pub struct ServerSettings {
     pub counters: Counters,
     /// How long requests in flight may take after the end was asked for.
     pub drain_timeout: Duration,
+    /// How requests are traced; `None`: not.
+    pub tracing: Option<Tracing>,
 }
 
 /// A server that is running. Dropping it asks it to end without waiting.
@@ -108,6 +112,7 @@ impl Server {
                 open: open.clone(),
                 stopped: stopped.clone(),
                 drain_timeout: settings.drain_timeout,
+                tracing: settings.tracing.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("wayleave-{number}"));
             handles.push(thread.spawn(move || serve_core(acceptors, start))?);
@@ -140,6 +145,7 @@ struct CoreStart {
     open: Arc<AtomicUsize>,
     stopped: watch::Receiver<bool>,
     drain_timeout: Duration,
+    tracing: Option<Tracing>,
 }
 
 /// What the connections of one core share.
@@ -151,6 +157,7 @@ struct Core {
     open: Arc<AtomicUsize>,
     stopped: watch::Receiver<bool>,
     is_ending: Cell<bool>,
+    tracer: Option<Rc<Tracer>>,
 }
 
 fn serve_core(acceptors: Vec<Acceptor>, start: CoreStart) {
@@ -172,6 +179,7 @@ fn serve_core(acceptors: Vec<Acceptor>, start: CoreStart) {
             open: start.open,
             stopped: start.stopped,
             is_ending: Cell::new(false),
+            tracer: start.tracing.map(|tracing| Rc::new(tracing.tracer())),
         });
         for acceptor in acceptors {
             tokio::task::spawn_local(accept(acceptor, core.clone()));

@@ -7,12 +7,14 @@ use http::{HeaderValue, Response, header};
 use http_body_util::{Either, Full};
 use hyper::Request;
 use hyper::body::Incoming;
-use wayleave_web::{Connection, Dialect, Fault, Handled, select_environment};
+use wayleave_core::Environment;
+use wayleave_web::{Connection, Dialect, Fault, Forward, Handled, select_environment};
 
-use super::{Choices, Core, Service};
+use super::{Choices, Core, Service, traced};
 use crate::forward::forward_to_upstream;
 use crate::malformed::{Answering, Marked};
 use crate::sample_api;
+use crate::traces::Span;
 
 const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("request-id");
 
@@ -27,7 +29,8 @@ pub(super) async fn answer(
     answering: &Answering,
 ) -> Result<Response<Marked<ResponseBody>>, Infallible> {
     let request_id = connection.next_request_id();
-    let mut response = dispatch(request, connection, service, core, &request_id).await;
+    let mut span = None;
+    let mut response = dispatch(request, connection, service, core, &request_id, &mut span).await;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -35,7 +38,7 @@ pub(super) async fn answer(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    Ok(response.map(|body| answering.mark(body)))
+    Ok(response.map(|body| answering.mark(body, span)))
 }
 
 async fn dispatch(
@@ -44,6 +47,7 @@ async fn dispatch(
     service: &Service,
     core: &Core,
     request_id: &str,
+    span: &mut Option<Span>,
 ) -> Response<ResponseBody> {
     match service {
         Service::SampleApi => sample_api::answer(request).await.map(Either::Left),
@@ -55,7 +59,7 @@ async fn dispatch(
             answer.map(Either::Left)
         }
         Service::Environments(choices) => {
-            serve_environment(request, connection, &choices.load(), core, request_id).await
+            serve_environment(request, connection, &choices.load(), core, request_id, span).await
         }
     }
 }
@@ -67,6 +71,7 @@ async fn serve_environment(
     choices: &Choices,
     core: &Core,
     request_id: &str,
+    span: &mut Option<Span>,
 ) -> Response<ResponseBody> {
     let chosen = match choices.as_slice() {
         [(_, only)] => Some(only),
@@ -79,18 +84,35 @@ async fn serve_environment(
         return answer.map(Either::Left);
     };
     let environment = surfaces.engine().environment();
+    *span = traced::begin(core, surfaces, connection, &request);
     let (response, dialect) = match surfaces.handle(request, connection, request_id).await {
         Handled::Answer(answer, dialect) => (answer.map(Either::Left), dialect),
         Handled::Forward(forward) => {
             let dialect = forward.dialect;
-            let answer = {
-                let (proxy, counters) = (&core.proxy, &core.counters);
-                forward_to_upstream(*forward, environment, proxy, counters, request_id).await
-            };
+            let answer = forward_traced(*forward, environment, core, request_id, span).await;
             (answer, dialect)
         }
     };
+    let status = response.status();
+    traced::end(span, environment, dialect, status, request_id);
     core.counters
-        .count_request(Some(environment), dialect, response.status());
+        .count_request(Some(environment), dialect, status);
     response
+}
+
+/// Passes a request on, within a span of its own where the request is traced.
+async fn forward_traced(
+    mut forward: Forward,
+    environment: Environment,
+    core: &Core,
+    request_id: &str,
+    span: &mut Option<Span>,
+) -> Response<ResponseBody> {
+    let mut call = traced::begin_call(span, &mut forward);
+    let (proxy, counters) = (&core.proxy, &core.counters);
+    let answer = forward_to_upstream(forward, environment, proxy, counters, request_id).await;
+    if let Some(call) = &mut call {
+        call.say_status(answer.status());
+    }
+    answer
 }

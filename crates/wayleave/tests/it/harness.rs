@@ -447,6 +447,7 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
         wrong_secrets_per_minute: Some(10),
         threads: 2,
         drain_timeout: Duration::from_secs(10),
+        traces: None,
     }
 }
 
@@ -713,6 +714,7 @@ pub(crate) fn sample_api() -> SampleApi {
         run: 0,
         counters: Counters::new(1),
         drain_timeout: std::time::Duration::from_secs(1),
+        tracing: None,
     };
     let server = Server::start(vec![listener], &settings).expect("a server");
     SampleApi {

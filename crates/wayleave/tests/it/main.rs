@@ -37,6 +37,7 @@ mod security;
 mod serving;
 mod storage;
 mod token;
+mod traces;
 mod transport;
 mod unsafe_settings;
 mod well_known;
