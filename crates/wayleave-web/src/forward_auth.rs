@@ -4,6 +4,7 @@
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
 use wayleave_engine::BodyClaim;
 
 use crate::answer::{self, Answer};
@@ -12,9 +13,25 @@ use crate::request::single;
 
 const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-const BODY: HeaderName = HeaderName::from_static("wayleave-body");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+const BODY: HeaderName = HeaderName::from_static("wayleave-body");
+const DENY_STATUS: HeaderName = HeaderName::from_static("x-deny-status");
+const DENY_BODY: HeaderName = HeaderName::from_static("x-deny-body");
+
+/// The longest body that goes along in a header, in bytes: twice as much as any refusal says in
+/// live, and with the other headers less than the 16 KiB that our nginx configuration reads.
+const DENY_BODY_LIMIT_BYTES: usize = 8 * 1024;
+
+/// How a refusal is put to the proxy that asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusals {
+    /// As the client is to see it.
+    Plain,
+    /// Always 403, for nginx, which makes 500 of everything but 401 and 403.
+    As403,
+}
 
 /// The request that a proxy asks about.
 pub(crate) struct Described<'h> {
@@ -24,10 +41,13 @@ pub(crate) struct Described<'h> {
     pub(crate) path: &'h str,
     /// Its query.
     pub(crate) query: Option<&'h str>,
+    /// The host that it is for, with its port where it has one; `None`: that of the question.
+    pub(crate) host: Option<&'h str>,
 }
 
-/// Reads `X-Forwarded-Method` and `X-Forwarded-Uri` (Caddy, Traefik), or `X-Original-Method` and
-/// `X-Original-URI` (nginx).
+/// Reads `X-Forwarded-Method` and `X-Forwarded-Uri` with `X-Forwarded-Host` (Caddy, Traefik), or
+/// `X-Original-Method` and `X-Original-URI` (nginx, HAProxy), which go with the `Host` of the
+/// question: beside them an `X-Forwarded-Host` is the client's own and is not looked at.
 ///
 /// Errors: a header missing or twice, or both pairs: one of them would be the client's own, and it
 /// must not be able to describe another request than it made.
@@ -40,8 +60,9 @@ pub(crate) fn described<'h>(
     }
     let forwarded = pair(headers, FORWARDED_METHOD, FORWARDED_URI)?;
     let original = pair(headers, ORIGINAL_METHOD, ORIGINAL_URI)?;
-    let (method, uri) = match (forwarded, original) {
-        (Some(pair), None) | (None, Some(pair)) => pair,
+    let ((method, uri), host) = match (forwarded, original) {
+        (Some(pair), None) => (pair, text(headers, FORWARDED_HOST)?),
+        (None, Some(pair)) => (pair, None),
         (Some(_), Some(_)) => {
             return Err(bad(
                 "the request is described twice: let the proxy remove one of X-Forwarded-Uri and X-Original-URI",
@@ -68,6 +89,7 @@ pub(crate) fn described<'h>(
         method,
         path,
         query,
+        host,
     })
 }
 
@@ -124,4 +146,26 @@ pub(crate) fn passes(admitted: &wayleave_engine::Admitted, claim: &BodyClaim) ->
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+/// A refusal as a 403 that says in headers what it would have been: `X-Deny-Status`, and in
+/// `X-Deny-Body` its body, where that fits. All its other headers stay. A pass stays as it is.
+pub(crate) async fn as_403(answer: Answer) -> Answer {
+    let status = answer.status();
+    if status.is_success() {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(never) => match never {},
+    };
+    if body.len() <= DENY_BODY_LIMIT_BYTES
+        && let Ok(value) = HeaderValue::from_bytes(&body)
+    {
+        parts.headers.insert(DENY_BODY, value);
+    }
+    parts.headers.insert(DENY_STATUS, status.as_u16().into());
+    parts.status = StatusCode::FORBIDDEN;
+    Answer::from_parts(parts, Full::new(body))
 }

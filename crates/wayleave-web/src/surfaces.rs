@@ -13,6 +13,7 @@ use crate::body::{BodyLimits, RequestBody};
 use crate::caught::caught;
 use crate::dialect::{Dialect, content, introspection, oauth, token};
 use crate::fault::Fault;
+use crate::forward_auth::Refusals;
 use crate::request::{media_type, read_body};
 use crate::route::{Mount, Route, Upstream};
 use crate::target::{self, Target};
@@ -46,7 +47,7 @@ pub struct SurfaceSettings {
     pub token: Option<Mount>,
     /// `/api/Property`, `/api/Resource`, `/api/TemporaryUserToken`.
     pub content: Option<ContentSurface>,
-    /// `/auth/check`.
+    /// `/auth/check` and `/auth/check/as-403`.
     pub forward_auth: Option<Mount>,
     /// Routes to APIs behind; a longer path wins over a shorter one.
     pub routes: Vec<Route>,
@@ -92,7 +93,7 @@ enum Place<'s, 'p> {
     Introspection,
     Revocation,
     TokenExchange,
-    ForwardAuth,
+    ForwardAuth(Refusals),
     KeySet,
     Metadata,
     Content {
@@ -172,7 +173,11 @@ impl Surfaces {
             Err(fault) => {
                 let accept = accept(&parts);
                 let dialect = self.dialect(&parts);
-                Handled::Answer(dialect.render(&fault, accept, request_id), dialect)
+                let mut answer = dialect.render(&fault, accept, request_id);
+                if self.wants_403(&parts) {
+                    answer = forward_auth::as_403(answer).await;
+                }
+                Handled::Answer(answer, dialect)
             }
         }
     }
@@ -187,7 +192,7 @@ impl Surfaces {
             Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
             Place::TokenExchange => Dialect::Token,
             Place::Content { .. } => Dialect::Content,
-            Place::ForwardAuth | Place::KeySet | Place::Metadata | Place::Route(_) => {
+            Place::ForwardAuth(_) | Place::KeySet | Place::Metadata | Place::Route(_) => {
                 Dialect::Problem
             }
             Place::Nothing => Dialect::of_path(target.path),
@@ -203,6 +208,12 @@ impl Surfaces {
             path_and_query,
             host,
         )
+    }
+
+    /// Whether the proxy that asks understands no other refusal.
+    fn wants_403(&self, parts: &Parts) -> bool {
+        let place = self.locate(self.target(parts));
+        matches!(place, Place::ForwardAuth(Refusals::As403))
     }
 
     async fn serve(
@@ -221,7 +232,7 @@ impl Surfaces {
         let target = self.target(parts);
         let source = || settings.trusted_proxies.source(connection, &parts.headers);
         match self.locate(target) {
-            Place::ForwardAuth => {
+            Place::ForwardAuth(_) => {
                 let scheme = settings.trusted_proxies.scheme(connection, &parts.headers);
                 self.check(parts, target.host, scheme)
                     .await
@@ -272,7 +283,10 @@ impl Surfaces {
             |mount: &'s Option<Mount>| mount.as_ref().and_then(|mount| mount.strip(host, path));
         let is = |mount, address: &str| strip(mount).is_some_and(|rest| tidy(rest) == address);
         if is(&settings.forward_auth, "/auth/check") {
-            return Place::ForwardAuth;
+            return Place::ForwardAuth(Refusals::Plain);
+        }
+        if is(&settings.forward_auth, "/auth/check/as-403") {
+            return Place::ForwardAuth(Refusals::As403);
         }
         if let Some(content) = &settings.content
             && let Some(stripped) = content.mount.strip(host, path)
@@ -316,6 +330,10 @@ impl Surfaces {
         let described = forward_auth::described(&parts.method, &parts.headers)?;
         let path_and_query = (described.path, described.query);
         let environment = self.engine.environment();
+        let authority = described
+            .host
+            .unwrap_or_else(|| target::authority(&parts.uri, &parts.headers));
+        let host = described.host.map_or(host, target::host_name);
         let target = Target::read(environment, &self.settings.prefix, path_and_query, host);
         let place = self.locate(target);
         check_path(&place, target.path)?;
@@ -324,7 +342,7 @@ impl Surfaces {
         let asked = evidence::Asked {
             method: described.method,
             scheme,
-            authority: target::authority(&parts.uri, &parts.headers),
+            authority,
             path: target.whole,
             paths: signed.as_slice(),
             query: target.query,

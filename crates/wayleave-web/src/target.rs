@@ -71,6 +71,11 @@ pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
+    host_name(value)
+}
+
+/// A host as a header has it, without its port.
+pub(crate) fn host_name(value: &str) -> &str {
     match value.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => value,

@@ -15,6 +15,7 @@ mod command;
 mod elf;
 mod faults;
 mod postgres;
+mod proxies;
 mod release;
 mod test;
 

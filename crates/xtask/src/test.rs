@@ -10,6 +10,7 @@ use crate::clients;
 use crate::command::{cargo, output, shown};
 use crate::faults;
 use crate::postgres::{self, Cluster};
+use crate::proxies;
 
 /// Checks and tests everything; with `filters` only the tests whose names contain one of them.
 pub(crate) fn run(filters: &[String]) -> Result<(), String> {
@@ -22,6 +23,7 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     let cluster = start_postgres(&mut run);
     let python = run.keep("the Python clients", clients::python(&root));
     let node = run.keep("the npm clients", clients::node(&root));
+    let proxies = run.keep("nginx, Caddy and HAProxy", proxies::folder(&root));
 
     if filters.is_empty() {
         check_sources(&mut run, &root);
@@ -33,6 +35,7 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     set(&mut tests, "WAYLEAVE_TEST_POSTGRES", url);
     set(&mut tests, "WAYLEAVE_TEST_PYTHON", python);
     set(&mut tests, "WAYLEAVE_TEST_NODE_DIR", node);
+    set(&mut tests, "WAYLEAVE_TEST_PROXIES", proxies);
     run.check("tests", shown(&mut tests));
     if filters.is_empty() {
         kill_a_few_times(&mut run, cluster.is_some());

@@ -30,6 +30,7 @@ mod master_key;
 mod oauth_token;
 mod operating_guide;
 mod property;
+mod proxies;
 mod raw_upstream;
 mod real_clients;
 mod routes;
