@@ -90,6 +90,11 @@ macro_rules! typed_id {
             pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
                 Self(compose(at, random))
             }
+
+            /// The id as a number, for tables in memory.
+            pub fn number(self) -> u128 {
+                u128::from_be_bytes(self.0)
+            }
         }
 
         impl fmt::Display for $name {

@@ -7,6 +7,7 @@ mod admission;
 mod credential;
 mod environment;
 mod id;
+mod limit;
 mod operator;
 mod origin;
 mod partner;
@@ -19,6 +20,7 @@ pub use credential::{
 };
 pub use environment::Environment;
 pub use id::{CredentialId, IdError, IntegrationId, PartnerId, PropertyId, SecretId};
+pub use limit::{Limit, LimitError, Measure, Per, Period, Plan, Rate, check_limit_name};
 pub use operator::OperatorScope;
 pub use origin::{Origin, OriginError, OriginSet};
 pub use partner::{Membership, NameError, check_name};

@@ -35,6 +35,11 @@ impl Caller {
         self.integration.partner.id
     }
 
+    /// The number of the partner's plan, where it has one.
+    pub(crate) fn plan(&self) -> Option<u32> {
+        self.integration.partner.plan()
+    }
+
     /// The client program.
     pub fn integration_id(&self) -> IntegrationId {
         self.integration.id

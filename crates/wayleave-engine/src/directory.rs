@@ -1,7 +1,7 @@
 //! Every credential of the environment, in memory (law 10: the presented id is never a query).
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -51,11 +51,16 @@ impl fmt::Debug for LookupId {
     }
 }
 
+/// In [`PartnerEntry`]: it has no plan.
+const NO_PLAN: u32 = u32::MAX;
+
 /// A partner as requests see it.
 #[derive(Debug)]
 pub(crate) struct PartnerEntry {
     pub(crate) id: PartnerId,
     lapsed: AtomicBool,
+    /// The number of its plan, or [`NO_PLAN`].
+    plan: AtomicU32,
 }
 
 impl PartnerEntry {
@@ -65,6 +70,11 @@ impl PartnerEntry {
         } else {
             Membership::Admitted
         }
+    }
+
+    /// The number of its plan, where it has one.
+    pub(crate) fn plan(&self) -> Option<u32> {
+        Some(self.plan.load(Ordering::Relaxed)).filter(|plan| *plan != NO_PLAN)
     }
 }
 
@@ -425,12 +435,20 @@ impl Directory {
         taken
     }
 
-    /// Takes over a partner as stored; whoever belongs to it sees the change at once.
-    pub(crate) fn put_partner(&self, partner: &Partner) {
+    /// Takes over a partner as stored; whoever belongs to it sees the change at once. `plan`: the
+    /// number of its plan.
+    pub(crate) fn put_partner(&self, partner: &Partner, plan: Option<u32>) {
         let entry = self.partner(partner.id);
         entry
             .lapsed
             .store(partner.membership == Membership::Lapsed, Ordering::Relaxed);
+        entry.plan.store(plan.unwrap_or(NO_PLAN), Ordering::Relaxed);
+    }
+
+    /// The numbers of the plans that partners have.
+    pub(crate) fn plans(&self) -> BTreeSet<u32> {
+        let partners = self.partners.lock();
+        partners.values().filter_map(|entry| entry.plan()).collect()
     }
 
     fn partner(&self, id: PartnerId) -> Arc<PartnerEntry> {
@@ -438,6 +456,7 @@ impl Directory {
             Arc::new(PartnerEntry {
                 id,
                 lapsed: AtomicBool::new(false),
+                plan: AtomicU32::new(NO_PLAN),
             })
         };
         self.partners.lock().entry(id).or_insert_with(fresh).clone()

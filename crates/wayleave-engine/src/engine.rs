@@ -12,6 +12,7 @@ use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store,
 use crate::audit::AuditKey;
 use crate::directory::{Directory, LookupId};
 use crate::failures::Failures;
+use crate::limit::Limits;
 use crate::rehash::Rehash;
 use crate::revoked::RevokedTokens;
 use crate::seen::SeenTokens;
@@ -65,6 +66,7 @@ pub struct Engine {
     pub(crate) directory: Directory,
     pub(crate) seen: SeenTokens,
     pub(crate) failures: Failures,
+    pub(crate) limits: Limits,
     pub(crate) signing_keys: ArcSwap<SigningKeys>,
     /// Counts up when a signing key is gone.
     pub(crate) key_epoch: AtomicU32,
@@ -147,6 +149,7 @@ impl Engine {
             rehash,
             restored_s,
             failures: Failures::new(settings.wrong_secrets_per_minute),
+            limits: Limits::default(),
             settings,
             issued: AtomicU64::new(0),
             standing: SharedStanding::new(clock.now()),
@@ -245,7 +248,7 @@ impl Engine {
         drop(place);
         partners
             .iter()
-            .for_each(|partner| self.directory.put_partner(partner));
+            .for_each(|partner| self.put_partner(partner));
         let now = self.now();
         let revoked = self
             .store
@@ -307,8 +310,7 @@ impl Engine {
     /// Takes over the change of a partner of this node; where the database is away, as it was
     /// committed.
     pub(crate) async fn catch_up_with_partner(&self, partner: &Partner) {
-        self.catch_up_or(|_| self.directory.put_partner(partner))
-            .await;
+        self.catch_up_or(|_| self.put_partner(partner)).await;
     }
 
     /// Takes over a change of this node at once; the change is committed, so where the database is
@@ -425,9 +427,15 @@ impl Engine {
             .read(move |reader| Box::pin(reader.partner(id)))
             .await?;
         if let Some(partner) = &read {
-            self.directory.put_partner(partner);
+            self.put_partner(partner);
         }
         Ok(())
+    }
+
+    fn put_partner(&self, partner: &Partner) {
+        let plan = partner.plan.as_deref();
+        let plan = plan.map(|name| self.limits.plan_number(name));
+        self.directory.put_partner(partner, plan);
     }
 
     async fn apply_credentials(&self, ids: &[&str]) -> Result<(), Refusal> {

@@ -17,6 +17,8 @@ mod explain;
 mod failures;
 mod http_signature;
 mod integration;
+mod limit;
+mod numbered;
 mod operator;
 mod partner;
 mod ports;
@@ -39,6 +41,9 @@ pub use credential::{
 pub use engine::{Engine, EngineSettings, FeedStanding};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
+pub use limit::{
+    CheckedLimit, CountedRoute, Exceeded, LimitSet, MOST_LIMITS, OverLimit, Standing, Taken,
+};
 pub use operator::{ActingOperator, Operator, OperatorTokenHash, Operators};
 pub use ports::{Clock, Randomness};
 pub use proven::{BodyClaim, Proven};

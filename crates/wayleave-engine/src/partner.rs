@@ -24,6 +24,7 @@ impl Engine {
             id: PartnerId::new(now, random(&*self.randomness)),
             name: name.to_owned(),
             membership: Membership::Admitted,
+            plan: None,
             created_at: now,
         };
         let added = partner.clone();
@@ -70,6 +71,35 @@ impl Engine {
         let changed = self.audited(by, Act::new(name, id), move |transaction| {
             Box::pin(async move {
                 transaction.set_membership(id, membership).await?;
+                let read = transaction.reader().partner(id).await?;
+                read.ok_or(StoreError::NotFound)
+            })
+        });
+        let partner = changed.await.map_err(not_found("partner"))?;
+        self.catch_up_with_partner(&partner).await;
+        Ok(partner)
+    }
+
+    /// Gives a partner a plan, or takes the one that it has; holds from the next request on.
+    ///
+    /// Errors: [`Refusal::Invalid`] where the settings of this node know no such plan.
+    pub async fn set_plan(
+        &self,
+        by: &Actor,
+        id: PartnerId,
+        plan: Option<&str>,
+    ) -> Result<Partner, Refusal> {
+        if plan.is_some_and(|name| !self.limits.knows_plan(name)) {
+            return Err(Refusal::Invalid {
+                field: "plan",
+                why: "there is no such plan in the configuration of this node".to_owned(),
+            });
+        }
+        let act = Act::new("partner.set-plan", id).with(json!({ "plan": plan }));
+        let plan = plan.map(str::to_owned);
+        let changed = self.audited(by, act, move |transaction| {
+            Box::pin(async move {
+                transaction.set_plan(id, plan.as_deref()).await?;
                 let read = transaction.reader().partner(id).await?;
                 read.ok_or(StoreError::NotFound)
             })

@@ -4,6 +4,9 @@ use wayleave_core::Timestamp;
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Nanoseconds since some moment. It only goes forward, and setting the clock does not change it.
+    fn steady_ns(&self) -> u64;
 }
 
 /// Gives random bytes fit for secrets.

@@ -101,6 +101,7 @@ pub static TABLES: &[Table] = &[
             text("name"),
             text("membership"),
             integer("created_at"),
+            or_null(text("plan")),
         ],
     ),
     table(

@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0001_credentials.sql"),
     include_str!("../migrations/0002_operating.sql"),
     include_str!("../migrations/0003_property.sql"),
+    include_str!("../migrations/0004_plans.sql"),
 ];
 
 /// Any number: the key of the lock that lets one node migrate while the others wait.

@@ -11,13 +11,15 @@ pub struct Partner {
     pub name: String,
     /// Whether it is in good standing.
     pub membership: Membership,
+    /// The plan whose limits count for it; `None`: it has none.
+    pub plan: Option<String>,
     /// When it was admitted first.
     pub created_at: Timestamp,
 }
 
-type Row = (String, String, String, i64);
+type Row = (String, String, String, i64, Option<String>);
 
-fn from_row((id, name, membership, created_at): Row) -> Result<Partner, StoreError> {
+fn from_row((id, name, membership, created_at, plan): Row) -> Result<Partner, StoreError> {
     Ok(Partner {
         id: id
             .parse()
@@ -26,6 +28,7 @@ fn from_row((id, name, membership, created_at): Row) -> Result<Partner, StoreErr
         membership: membership
             .parse()
             .map_err(|error| StoreError::corrupt("partner", error))?,
+        plan,
         created_at: Timestamp::from_micros(created_at),
     })
 }
@@ -36,7 +39,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, name, membership, created_at FROM partner WHERE id = $1",
+            "SELECT id, name, membership, created_at, plan FROM partner WHERE id = $1",
             id.to_string()
         )?;
         rows.into_iter().next().map(from_row).transpose()
@@ -51,7 +54,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, name, membership, created_at FROM partner WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, name, membership, created_at, plan FROM partner WHERE id > $1 ORDER BY id LIMIT $2",
             after.map(|id| id.to_string()).unwrap_or_default(),
             limit
         )?;
@@ -63,7 +66,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, name, membership, created_at FROM partner ORDER BY id"
+            "SELECT id, name, membership, created_at, plan FROM partner ORDER BY id"
         )?;
         rows.into_iter().map(from_row).collect()
     }
@@ -74,12 +77,13 @@ impl Transaction {
     pub async fn add_partner(&mut self, partner: &Partner) -> Result<(), StoreError> {
         let added = execute!(
             self.link(),
-            "INSERT INTO partner (id, name, membership, created_at) VALUES ($1, $2, $3, $4)
+            "INSERT INTO partner (id, name, membership, created_at, plan) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO NOTHING",
             partner.id.to_string(),
             &partner.name,
             partner.membership.as_str(),
-            partner.created_at.micros()
+            partner.created_at.micros(),
+            partner.plan.as_deref()
         )?;
         if added == 0 {
             return Err(StoreError::Conflict);
@@ -114,6 +118,20 @@ impl Transaction {
             "UPDATE partner SET membership = $2 WHERE id = $1",
             id.to_string(),
             membership.as_str()
+        )?;
+        if found == 0 {
+            return Err(StoreError::NotFound);
+        }
+        self.changed(ChangedNoun::Partner, id);
+        Ok(())
+    }
+    /// Gives a partner a plan or takes it; [`StoreError::NotFound`] when there is no such partner.
+    pub async fn set_plan(&mut self, id: PartnerId, plan: Option<&str>) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE partner SET plan = $2 WHERE id = $1",
+            id.to_string(),
+            plan
         )?;
         if found == 0 {
             return Err(StoreError::NotFound);

@@ -256,7 +256,7 @@ impl Desk<'_> {
 fn is_act(noun: &str, rest: &[&str]) -> bool {
     matches!(
         (noun, rest),
-        ("partners", [_, "rename" | "lapse" | "admit"])
+        ("partners", [_, "rename" | "lapse" | "admit" | "set-plan"])
             | ("integrations", [_, "rename"])
             | ("properties", [_, "change"])
             | (

@@ -1,6 +1,6 @@
 use http::StatusCode;
 use wayleave_core::NotAdmitted;
-use wayleave_engine::{Explanation, Unproven};
+use wayleave_engine::{Exceeded, Explanation, Unproven};
 
 use crate::caught::Panicked;
 
@@ -78,6 +78,8 @@ pub enum Fault {
         /// For `Retry-After`.
         retry_after_s: u64,
     },
+    /// The caller comes too soon for one of its limits (429).
+    TooFast(Box<Exceeded>),
     /// Our fault (500). The cause goes to the log, never into the answer (law 9).
     Internal {
         /// For the log.
@@ -116,7 +118,7 @@ impl Fault {
             Fault::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::Invalid { .. } | Fault::InvalidEntry { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Fault::Taken(_) | Fault::Conflict(_) => StatusCode::CONFLICT,
-            Fault::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Fault::TooMany { .. } | Fault::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -149,6 +151,10 @@ impl Fault {
             Fault::Conflict(why) => (*why).to_owned(),
             Fault::Taken(noun) => format!("{noun} is taken"),
             Fault::TooMany { .. } => "Too Many Requests".to_owned(),
+            Fault::TooFast(exceeded) => format!(
+                "too many requests for the limit {}: the next one may come in {} s",
+                exceeded.limit, exceeded.retry_after_s
+            ),
             Fault::Internal { .. } => "something went wrong on our side".to_owned(),
             Fault::Unavailable { .. } => "not available for the moment; try again".to_owned(),
             Fault::OutcomeUnknown { .. } => {
@@ -198,6 +204,7 @@ impl Fault {
             Fault::Conflict(_) => "conflict",
             Fault::Taken(_) => "taken",
             Fault::TooMany { .. } => "too-many-requests",
+            Fault::TooFast(_) => "rate-limited",
             Fault::Internal { .. } => "internal",
             Fault::Unavailable { .. } => "unavailable",
             Fault::OutcomeUnknown { .. } => "outcome-unknown",

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
-use wayleave_core::Admission;
+use wayleave_core::{Admission, Limit};
 
 use crate::dialect::is_below;
 
@@ -113,9 +113,21 @@ pub struct Route {
     pub upstream: Upstream,
     /// The largest body that is passed on, in bytes; 0: any. `None`: as the node says.
     pub body_bytes: Option<u64>,
+    /// What it is called where requests are counted; `None`: host and path.
+    pub name: Option<String>,
+    /// How many requests may pass, at most [`wayleave_engine::MOST_LIMITS`].
+    pub limits: Vec<Limit>,
 }
 
 impl Route {
+    /// What it is called where requests are counted.
+    pub fn counted_as(&self) -> String {
+        let host = self.host.as_deref().unwrap_or_default();
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("{host}{}", self.path))
+    }
+
     pub(crate) fn matches(&self, host: &str, path: &str) -> bool {
         self.host
             .as_deref()

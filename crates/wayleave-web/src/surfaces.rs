@@ -5,8 +5,10 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request, header};
 use hyper::body::{Body, Incoming};
-use wayleave_core::Admission;
-use wayleave_engine::{Admitted, BodyClaim, Caller, Engine, Evidence, Proven, Unproven};
+use wayleave_core::{Admission, Limit};
+use wayleave_engine::{
+    Admitted, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
+};
 
 use crate::answer::Answer;
 use crate::body::{BodyLimits, RequestBody};
@@ -14,6 +16,7 @@ use crate::caught::caught;
 use crate::dialect::{Dialect, content, introspection, oauth, token};
 use crate::fault::Fault;
 use crate::forward_auth::Refusals;
+use crate::passage::Passage;
 use crate::request::{media_type, read_body};
 use crate::route::{Mount, Route, Upstream};
 use crate::target::{self, Target};
@@ -22,6 +25,8 @@ use crate::{discovery, evidence, forward_auth};
 
 /// How much of a form is read when its fields may be part of the signature.
 const FORM_LIMIT_BYTES: usize = 64 * 1024;
+/// What the content surface is called where requests are counted.
+const CONTENT: &str = "content";
 
 /// The content surface: its place, and the API that answers in it.
 #[derive(Clone, Debug)]
@@ -30,6 +35,8 @@ pub struct ContentSurface {
     pub mount: Mount,
     /// Where proven requests go.
     pub upstream: Upstream,
+    /// How many requests may pass, at most [`wayleave_engine::MOST_LIMITS`].
+    pub limits: Vec<Limit>,
 }
 
 /// Which surfaces an environment shows and where. `None`: the surface is off.
@@ -60,7 +67,7 @@ pub enum Handled {
     /// It is answered, at an address of this dialect.
     Answer(Answer, Dialect),
     /// An API behind is to answer it.
-    Forward(Box<Forward>),
+    Forward(Box<Forward>, Passage),
 }
 
 /// A request that may pass, ready for the API behind.
@@ -85,6 +92,14 @@ pub struct Forward {
 pub struct Surfaces {
     engine: Arc<Engine>,
     settings: SurfaceSettings,
+    routes: Vec<LimitedRoute>,
+    content: CountedRoute,
+}
+
+/// A route with its limits.
+struct LimitedRoute {
+    route: Route,
+    counted: CountedRoute,
 }
 
 /// What has an address.
@@ -101,7 +116,7 @@ enum Place<'s, 'p> {
         stripped: &'p str,
         upstream: &'s Upstream,
     },
-    Route(&'s Route),
+    Route(&'s LimitedRoute),
     Nothing,
 }
 
@@ -135,7 +150,17 @@ impl Surfaces {
         settings
             .routes
             .sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.host.is_none()));
-        Surfaces { engine, settings }
+        let limited = |route: &Route| LimitedRoute {
+            counted: engine.counted_route(&route.counted_as(), &route.limits),
+            route: route.clone(),
+        };
+        let limits = settings.content.as_ref().map(|content| &content.limits);
+        Surfaces {
+            routes: settings.routes.iter().map(limited).collect(),
+            content: engine.counted_route(CONTENT, limits.map_or(&[], Vec::as_slice)),
+            engine,
+            settings,
+        }
     }
 
     /// The environment's engine.
@@ -168,7 +193,8 @@ impl Surfaces {
                 let proxies = &self.settings.trusted_proxies;
                 let source = proxies.source(connection, &parts.headers);
                 let scheme = proxies.scheme(connection, &parts.headers);
-                Handled::Forward(Box::new(pass.with(parts, source, scheme)))
+                let (forward, passage) = pass.with(parts, source, scheme);
+                Handled::Forward(Box::new(forward), passage)
             }
             Err(fault) => {
                 let accept = accept(&parts);
@@ -317,10 +343,10 @@ impl Surfaces {
         {
             Place::Nothing
         } else {
-            let route = settings
+            let route = self
                 .routes
                 .iter()
-                .find(|route| route.matches(host, path));
+                .find(|limited| limited.route.matches(host, path));
             route.map_or(Place::Nothing, Place::Route)
         }
     }
@@ -355,7 +381,11 @@ impl Surfaces {
             proven => proven,
         };
         let (caller, claim) = self.accept(&evidence, proven).await?;
-        admit(&place, caller).map(|admitted| forward_auth::passes(&admitted, &claim))
+        let admitted = admit(&place, caller)?;
+        let passage = self.take(&place, &admitted)?;
+        let mut answer = forward_auth::passes(&admitted, &claim);
+        passage.tell(answer.headers_mut());
+        Ok(answer)
     }
 
     /// Proves a request for an API behind and lets it pass.
@@ -401,11 +431,12 @@ impl Surfaces {
             }
         };
         let admitted = admit(place, caller)?;
+        let passage = self.take(place, &admitted)?;
         let (upstream, path) = match place {
             Place::Content {
                 upstream, stripped, ..
             } => (*upstream, *stripped),
-            Place::Route(route) => (&route.upstream, target.path),
+            Place::Route(limited) => (&limited.route.upstream, target.path),
             _ => return Err(Fault::NotFound),
         };
         let dialect = match place {
@@ -418,18 +449,29 @@ impl Surfaces {
             path: path.to_owned(),
             body,
             dialect,
+            passage,
         })
     }
 
     /// How large and how slow a body at a place may be.
     fn body_limits(&self, place: &Place<'_, '_>) -> BodyLimits {
         let mut limits = self.settings.body;
-        if let Place::Route(route) = place
-            && let Some(bytes) = route.body_bytes
+        if let Place::Route(limited) = place
+            && let Some(bytes) = limited.route.body_bytes
         {
             limits.bytes = (bytes > 0).then_some(bytes);
         }
         limits
+    }
+
+    /// Lets an admitted request pass the limits of its place.
+    fn take(&self, place: &Place<'_, '_>, admitted: &Admitted) -> Result<Passage, Fault> {
+        let counted = match place {
+            Place::Content { .. } => &self.content,
+            Place::Route(limited) => &limited.counted,
+            _ => return Err(Fault::NotFound),
+        };
+        Passage::take(&self.engine, admitted, counted)
     }
 
     /// A second look where the key may have been made by another node a moment ago.
@@ -475,11 +517,12 @@ struct Pass {
     path: String,
     body: RequestBody,
     dialect: Dialect,
+    passage: Passage,
 }
 
 impl Pass {
-    fn with(self, parts: Parts, source: IpAddr, scheme: &'static str) -> Forward {
-        Forward {
+    fn with(self, parts: Parts, source: IpAddr, scheme: &'static str) -> (Forward, Passage) {
+        let forward = Forward {
             admitted: self.admitted,
             upstream: self.upstream,
             path: self.path,
@@ -487,7 +530,8 @@ impl Pass {
             dialect: self.dialect,
             source,
             scheme,
-        }
+        };
+        (forward, self.passage)
     }
 }
 
@@ -516,7 +560,7 @@ fn admit(place: &Place<'_, '_>, caller: Caller) -> Result<Admitted, Fault> {
         Place::Content { path, .. } => caller
             .admit(&content::admission(path.audience))
             .and_then(|admitted| admitted.with_path_key(path.key)),
-        Place::Route(route) => caller.admit(&route.admission),
+        Place::Route(limited) => caller.admit(&limited.route.admission),
         // Nothing behind has this address, so nobody may pass to it.
         _ => caller.admit(&Admission {
             audiences: Default::default(),

@@ -151,6 +151,7 @@ fn owners(now: Timestamp) -> (Partner, Integration) {
         id: PartnerId::new(now, [1; 10]),
         name: "Benchmark".to_owned(),
         membership: Membership::Admitted,
+        plan: None,
         created_at: now,
     };
     let integration = Integration {
@@ -264,6 +265,7 @@ fn open(folder: &Path, test_database: &str, store_runtime: &StoreRuntime) -> Res
         trusted_proxies: TrustedProxies::default(),
         algorithm: Algorithm::Es256,
         wrong_secrets_per_minute: None,
+        plans: Vec::new(),
         monitor: None,
         drain_timeout: std::time::Duration::from_secs(10),
         traces: None,
@@ -302,6 +304,7 @@ fn environment(
                 mount: Mount::default(),
                 // Nobody: only checks are asked for, and they are passed on to nobody.
                 upstream: "http://127.0.0.1:1".parse()?,
+                limits: Vec::new(),
             }),
             forward_auth: mount(),
             ..SurfaceSettings::default()

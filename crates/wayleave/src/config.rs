@@ -1,5 +1,6 @@
 //! The configuration file of `wayleave serve`; `deploy/wayleave.toml` is its annotated example.
 
+mod limit;
 mod limits;
 mod route;
 
@@ -19,6 +20,7 @@ use crate::tls::TlsFiles;
 use crate::traces::TraceSettings;
 use crate::{safety, spelling};
 
+use self::limit::{LimitConfig, Limits, PlanConfig};
 use self::limits::LimitsConfig;
 use self::route::RouteConfig;
 
@@ -49,6 +51,10 @@ pub struct Config {
     limits: LimitsConfig,
     #[serde(default)]
     surfaces: SurfacesConfig,
+    #[serde(default)]
+    limit: Vec<LimitConfig>,
+    #[serde(default)]
+    plan: Vec<PlanConfig>,
     #[serde(default)]
     route: Vec<RouteConfig>,
 }
@@ -160,6 +166,8 @@ struct ContentConfig {
     prefix: String,
     /// The API that answers in it, by environment.
     upstream: BTreeMap<String, String>,
+    /// Names of limits.
+    limits: Vec<String>,
 }
 
 impl ContentConfig {
@@ -256,10 +264,11 @@ impl Config {
     /// or one unmarked address, two surfaces or routes with one address, a route that a built-in
     /// surface would hide.
     pub fn settings(&self) -> Result<NodeSettings, ConfigError> {
+        let limits = Limits::read(&self.limit)?;
         let settings = NodeSettings {
             environments: [
-                self.environment(Environment::Live, &self.live)?,
-                self.environment(Environment::Test, &self.test)?,
+                self.environment(Environment::Live, &self.live, &limits)?,
+                self.environment(Environment::Test, &self.test, &limits)?,
             ],
             admin: AddressSettings {
                 address: self.admin.address,
@@ -271,6 +280,7 @@ impl Config {
                 .map_err(|error| wrong("proxies.trusted", error))?,
             algorithm: self.algorithm()?,
             wrong_secrets_per_minute: self.limits.wrong_secrets_per_minute(),
+            plans: limits.plans(&self.plan)?,
             threads: self.threads.unwrap_or_else(available_threads).max(1),
             drain_timeout: self.drain_timeout()?,
             traces: self
@@ -329,6 +339,7 @@ impl Config {
         &self,
         environment: Environment,
         config: &EnvironmentConfig,
+        limits: &Limits,
     ) -> Result<EnvironmentSettings, ConfigError> {
         check_prefix(&format!("{environment}.prefix"), &config.prefix)?;
         check_public_url(
@@ -351,7 +362,7 @@ impl Config {
             database: self.database(environment, config)?,
             master_key: self
                 .in_data(&master_key.unwrap_or_else(|| default_master_key(environment))),
-            surfaces: self.surfaces(environment)?,
+            surfaces: self.surfaces(environment, limits)?,
         })
     }
 
@@ -405,7 +416,11 @@ impl Config {
         }
     }
 
-    fn surfaces(&self, environment: Environment) -> Result<SurfaceSettings, ConfigError> {
+    fn surfaces(
+        &self,
+        environment: Environment,
+        limits: &Limits,
+    ) -> Result<SurfaceSettings, ConfigError> {
         let surfaces = &self.surfaces;
         let content = mount("surfaces.content", &surfaces.content.surface(), false)?;
         Ok(SurfaceSettings {
@@ -428,12 +443,14 @@ impl Config {
                     Some(ContentSurface {
                         mount,
                         upstream: parse_upstream(&place, upstream)?,
+                        limits: limits
+                            .named("surfaces.content.limits", &surfaces.content.limits)?,
                     })
                 }
             },
             forward_auth: mount("surfaces.forward_auth", &surfaces.forward_auth, true)?,
-            routes: route::routes(&self.route, environment)?,
             body: self.limits.body(),
+            routes: route::routes(&self.route, environment, limits)?,
         })
     }
 }

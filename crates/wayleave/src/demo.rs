@@ -301,6 +301,7 @@ fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -
         algorithm: Algorithm::Es256,
         // People try things out, and benchmarks present what they like.
         wrong_secrets_per_minute: None,
+        plans: Vec::new(),
         threads,
         drain_timeout: DEFAULT_DRAIN_TIMEOUT,
         traces: None,
@@ -319,6 +320,7 @@ fn surfaces(upstream: &Upstream, protected_path: &str) -> SurfaceSettings {
         content: Some(ContentSurface {
             mount: Mount::default(),
             upstream: upstream.clone(),
+            limits: Vec::new(),
         }),
         forward_auth: mount(),
         routes: vec![Route {
@@ -335,6 +337,8 @@ fn surfaces(upstream: &Upstream, protected_path: &str) -> SurfaceSettings {
             },
             upstream: upstream.clone(),
             body_bytes: None,
+            name: None,
+            limits: Vec::new(),
         }],
         body: BodyLimits::default(),
     }

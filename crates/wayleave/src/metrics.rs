@@ -264,6 +264,12 @@ fn render_engines(text: &mut Text, engines: &[Arc<Engine>]) {
         &|engine| engine.tokens_issued().to_string(),
     );
     each(
+        "wayleave_rate_limited_total",
+        "counter",
+        "Requests refused because they came too soon for a limit (429).",
+        &|engine| engine.requests_too_fast().to_string(),
+    );
+    each(
         "wayleave_credentials",
         "gauge",
         "Credentials in memory, revoked ones too.",

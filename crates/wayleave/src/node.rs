@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use wayleave_core::Environment;
+use wayleave_core::{Environment, Plan};
 use wayleave_engine::{
     Algorithm, Clock, Database, Engine, EngineSettings, Operators, Randomness, Refusal, Store,
     StoreError, StoreRuntime,
@@ -67,6 +67,8 @@ pub struct NodeSettings {
     pub algorithm: Algorithm,
     /// Wrong secrets a minute before the token addresses answer 429; `None`: not counted.
     pub wrong_secrets_per_minute: Option<u32>,
+    /// The plans that partners may have.
+    pub plans: Vec<Plan>,
     /// How many threads serve requests.
     pub threads: usize,
     /// How long requests in flight may take after the end was asked for.
@@ -165,7 +167,9 @@ impl Node {
                 &clock,
                 &randomness,
             );
-            engines.push(waiting.block_on(opening)?);
+            let engine = waiting.block_on(opening)?;
+            engine.set_plans(&settings.plans);
+            engines.push(engine);
         }
         let mut run = [0; 4];
         randomness.fill(&mut run);

@@ -1,7 +1,8 @@
 //! Where the clock and the randomness of the operating system enter (law 8). One library has its own:
 //! aws-lc-rs takes the randomness of signatures and of new signing keys.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use wayleave_core::Timestamp;
 use wayleave_engine::{Clock, Randomness};
@@ -23,6 +24,17 @@ impl Clock for SystemClock {
             Err(_) => 0,
         };
         Timestamp::from_micros(micros)
+    }
+
+    fn steady_ns(&self) -> u64 {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where the clock enters"
+        )]
+        let now = Instant::now();
+        let since = now.duration_since(*FIRST.get_or_init(|| now));
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::tls::{self, TlsError, TlsFiles};
 type Exchange = (CurrentTls, Arc<ServerConfig>);
 
 impl Running {
-    /// Takes over routes, surfaces, trusted proxies, the limit on wrong secrets, certificates and
+    /// Takes over routes, surfaces, trusted proxies, limits, plans, certificates and
     /// operators. Returns the keys whose change needs a restart; their old values stay.
     ///
     /// Errors: a certificate cannot be used; then nothing is taken over.
@@ -38,6 +38,7 @@ impl Running {
         }
         for engine in &self.engines {
             engine.limit_wrong_secrets(self.settings.wrong_secrets_per_minute);
+            engine.set_plans(&self.settings.plans);
         }
         self.operators.store(Arc::new(operators));
         let proxies = self.settings.trusted_proxies.clone();
@@ -69,6 +70,7 @@ impl Running {
         let settings = &mut self.settings;
         settings.trusted_proxies = wanted.trusted_proxies;
         settings.wrong_secrets_per_minute = wanted.wrong_secrets_per_minute;
+        settings.plans = wanted.plans;
         for (own, new) in settings.environments.iter_mut().zip(wanted.environments) {
             own.surfaces = new.surfaces;
         }

@@ -48,6 +48,7 @@ impl Desk<'_> {
         let new_name = match verb {
             "rename" => Some(members.required("name")?),
             "lapse" | "admit" => None,
+            "set-plan" => return self.set_plan(id, members).await,
             _ => return Err(Fault::NotFound),
         };
         members.finish()?;
@@ -62,6 +63,16 @@ impl Desk<'_> {
             &body(&changed.map_err(fault)?),
         ))
     }
+
+    async fn set_plan(&self, id: PartnerId, mut members: Members) -> Result<Answer, Fault> {
+        let plan = members.optional("plan")?;
+        members.finish()?;
+        let changed = self.engine.set_plan(&self.actor, id, plan.as_deref()).await;
+        Ok(answer::json(
+            StatusCode::OK,
+            &body(&changed.map_err(fault)?),
+        ))
+    }
 }
 
 fn body(partner: &Partner) -> Value {
@@ -69,6 +80,7 @@ fn body(partner: &Partner) -> Value {
         "id": partner.id.to_string(),
         "name": partner.name,
         "membership": partner.membership.as_str(),
+        "plan": partner.plan,
         "created_at": time(partner.created_at),
     })
 }

@@ -26,12 +26,19 @@ fn body(route: &Route) -> Value {
         .filter(|scheme| route.admission.schemes.contains(*scheme))
         .map(Scheme::as_str)
         .collect();
+    let limits: Vec<&str> = route
+        .limits
+        .iter()
+        .map(|limit| limit.name.as_str())
+        .collect();
     json!({
+        "name": route.counted_as(),
         "path": route.path,
         "host": route.host,
         "upstream": route.upstream.to_string(),
         "audiences": audiences.join(" "),
         "schemes": schemes.join(" "),
         "scopes": route.admission.scopes.to_string(),
+        "limits": limits.join(" "),
     })
 }

@@ -12,6 +12,7 @@ use wayleave_engine::Explanation;
 
 use crate::answer::{self, Answer, set};
 use crate::fault::Fault;
+use crate::passage;
 
 /// A published wire contract: how errors look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +95,12 @@ impl Dialect {
             Fault::TooMany { retry_after_s } => {
                 set(answer, RETRY_AFTER, &retry_after_s.to_string())
             }
+            Fault::TooFast(exceeded) => {
+                set(answer, RETRY_AFTER, &exceeded.retry_after_s.to_string());
+                answer
+                    .headers_mut()
+                    .extend(passage::refused(exceeded).into_iter().flatten());
+            }
             Fault::Unavailable { .. } => set(answer, RETRY_AFTER, "1"),
             Fault::OAuth {
                 challenge: Some(challenge),
@@ -167,6 +174,9 @@ fn problem_body(fault: &Fault, message: &str, request_id: &str) -> Value {
         body.insert("detail".into(), json!(message));
     }
     body.insert("request_id".into(), json!(request_id));
+    if let Fault::TooFast(exceeded) = fault {
+        body.insert("limit".into(), json!(exceeded.limit));
+    }
     if let Fault::Unproven {
         server_time,
         explanation,

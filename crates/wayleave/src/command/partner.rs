@@ -15,6 +15,7 @@ const COLUMNS: &[Column] = &[
     plain("id", "id"),
     plain("name", "name"),
     state("membership", "membership"),
+    plain("plan", "plan"),
     moment("created", "created_at", "-"),
 ];
 
@@ -52,6 +53,22 @@ pub(crate) enum PartnerAct {
         id: String,
         /// The new name.
         name: String,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Give a partner a plan of the configuration, whose limits count for it, or none.
+    #[command(
+        after_long_help = "Example:\n  wayleave partner set-plan ptr_01m80p48vazfwqp45pxt8h5btb gold"
+    )]
+    SetPlan {
+        /// Such as ptr_01m80p48vazfwqp45pxt8h5btb.
+        id: String,
+        /// The plan.
+        #[arg(required_unless_present = "none")]
+        plan: Option<String>,
+        /// Take the plan that it has.
+        #[arg(long, conflicts_with = "plan")]
+        none: bool,
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -113,6 +130,14 @@ pub(crate) fn run(act: PartnerAct) -> Outcome {
                 "Renamed",
             )
         }
+        PartnerAct::SetPlan {
+            id, plan, admin, ..
+        } => post(
+            Remote::new(&admin)?,
+            &format!("/partners/{}/set-plan", escape(&id)),
+            Some(json!({ "plan": plan })),
+            "Set",
+        ),
         PartnerAct::Lapse { id, confirm, admin } => {
             let question = format!("End the rights of {id}, with every token and signature of it,");
             let remote = Remote::new(&admin)?;

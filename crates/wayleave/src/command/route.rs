@@ -14,6 +14,7 @@ const COLUMNS: &[Column] = &[
     plain("audiences", "audiences"),
     plain("schemes", "schemes"),
     plain("scopes", "scopes"),
+    plain("limits", "limits"),
 ];
 
 /// What to do with routes.

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wayleave_core::{Admission, Audience, Environment, Scheme, Scope};
+use wayleave_core::{Admission, Audience, Environment, Scheme, Scope, check_name};
 use wayleave_web::Route;
 
+use super::limit::Limits;
 use super::{ConfigError, check_prefix, parse_upstream, wrong};
 
 /// A `[[route]]` of the file.
@@ -16,6 +17,11 @@ pub(super) struct RouteConfig {
     schemes: Vec<String>,
     #[serde(default)]
     scopes: Vec<String>,
+    /// What it is called where requests are counted.
+    name: Option<String>,
+    /// Names of limits.
+    #[serde(default)]
+    limits: Vec<String>,
     /// By environment: `live` and `test`. An environment without one lacks the route.
     upstream: BTreeMap<String, String>,
     body_bytes: Option<u64>,
@@ -25,6 +31,7 @@ pub(super) struct RouteConfig {
 pub(super) fn routes(
     configs: &[RouteConfig],
     environment: Environment,
+    limits: &Limits,
 ) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Vec::new();
     for (number, config) in configs.iter().enumerate() {
@@ -32,7 +39,10 @@ pub(super) fn routes(
         let Some(upstream) = config.upstream.get(environment.as_str()) else {
             continue;
         };
-        routes.push(route(&place, config, upstream)?);
+        routes.push(Route {
+            limits: limits.named(&format!("{place}.limits"), &config.limits)?,
+            ..route(&place, config, upstream)?
+        });
     }
     Ok(routes)
 }
@@ -69,7 +79,16 @@ fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, Con
         },
         upstream: parse_upstream(&format!("{place}.upstream"), upstream)?,
         body_bytes: config.body_bytes,
+        name: checked_name(place, config)?,
+        limits: Vec::new(),
     })
+}
+
+fn checked_name(place: &str, config: &RouteConfig) -> Result<Option<String>, ConfigError> {
+    if let Some(name) = &config.name {
+        check_name(name).map_err(|error| wrong(format!("{place}.name"), error))?;
+    }
+    Ok(config.name.clone())
 }
 
 fn parse_all<T, S>(place: &str, words: &[String]) -> Result<S, ConfigError>

@@ -87,9 +87,10 @@ async fn serve_environment(
     *span = traced::begin(core, surfaces, connection, &request);
     let (response, dialect) = match surfaces.handle(request, connection, request_id).await {
         Handled::Answer(answer, dialect) => (answer.map(Either::Left), dialect),
-        Handled::Forward(forward) => {
+        Handled::Forward(forward, passage) => {
             let dialect = forward.dialect;
-            let answer = forward_traced(*forward, environment, core, request_id, span).await;
+            let mut answer = forward_traced(*forward, environment, core, request_id, span).await;
+            passage.tell(answer.headers_mut());
             (answer, dialect)
         }
     };

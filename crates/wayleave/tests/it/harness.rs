@@ -236,6 +236,11 @@ impl TestNode {
         &self.settings
     }
 
+    /// Takes no plans at the next start.
+    pub(crate) fn forget_plans(&mut self) {
+        self.settings.plans.clear();
+    }
+
     /// Takes another database at the next start.
     pub(crate) fn move_to(&mut self, environment: Environment, database: &Database) {
         let place = usize::from(environment == Environment::Test);
@@ -445,6 +450,7 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
         trusted_proxies: TrustedProxies::default(),
         algorithm: Algorithm::Es256,
         wrong_secrets_per_minute: Some(10),
+        plans: Vec::new(),
         threads: 2,
         drain_timeout: Duration::from_secs(10),
         traces: None,
@@ -471,6 +477,8 @@ pub(crate) fn route(path: &str, audiences: &[Audience], scopes: &str) -> Route {
         },
         upstream: "http://127.0.0.1:2".parse().expect("an upstream"),
         body_bytes: None,
+        name: None,
+        limits: Vec::new(),
     }
 }
 
@@ -486,6 +494,7 @@ fn usual_surfaces() -> SurfaceSettings {
         content: Some(ContentSurface {
             mount: Mount::default(),
             upstream: "http://127.0.0.1:2".parse().expect("an upstream"),
+            limits: Vec::new(),
         }),
         forward_auth: mount(),
         routes: vec![

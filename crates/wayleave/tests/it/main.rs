@@ -26,6 +26,7 @@ mod explanation;
 mod http_signatures;
 mod introspection;
 mod laws;
+mod limits;
 mod master_key;
 mod oauth_token;
 mod operating_guide;

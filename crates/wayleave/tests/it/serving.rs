@@ -280,6 +280,38 @@ fn hang_up_takes_over_surfaces_operators_and_limits_while_connections_stay() {
 }
 
 #[test]
+fn hang_up_changes_limits_and_gives_nobody_back_what_was_used() {
+    let limit =
+        |more: &str| format!("[[limit]]\nname = \"two\"\nrequests = 2\nper_s = 3600\n{more}\n");
+    let node = |limits: &str, listed: &str| {
+        let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
+        let route = routes(upstream).replace("upstream", &format!("limits = {listed}\nupstream"));
+        format!("{limits}{route}")
+    };
+    let mut served = Served::start(&node(&limit(""), "[\"two\"]"));
+    let token = served.route_token();
+    let ask = |served: &Served| served.live().get("/jobs").bearer(&token).send();
+    // Nobody is behind, so what passes is 502.
+    assert_eq!((ask(&served).status, ask(&served).status), (502, 502));
+    ask(&served).expect(429);
+    let two = "[[limit]]\nname = \"other\"\nrequests = 9\nper_s = 1\n";
+    served.write(&node(&(limit("") + two), "[\"other\", \"two\"]"));
+    served.reload();
+    assert_eq!(ask(&served).expect(429).json()["limit"], "two");
+    served.write(&node(&limit("burst = 4"), "[\"two\"]"));
+    served.reload();
+    assert_eq!(ask(&served).header("ratelimit"), Some("\"two\";r=3;t=1800"));
+    served.write(&node(&limit(""), "[\"tow\"]"));
+    served.reload();
+    assert!(
+        served.log().contains("did you mean two"),
+        "{}",
+        served.log()
+    );
+    assert_eq!(ask(&served).header("ratelimit"), Some("\"two\";r=2;t=3600"));
+}
+
+#[test]
 fn hang_up_with_a_wrong_file_changes_nothing_and_says_why() {
     let mut served = Served::start("[surfaces.token]\nenabled = true\n");
     served.write("[surfaces.tokens]\nenabled = false\n");

@@ -1,0 +1,153 @@
+//! A request on its way through: what limits let it pass, and how the answer tells its caller.
+
+use std::cell::RefCell;
+
+use bytes::{BufMut, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use wayleave_engine::{Admitted, CountedRoute, Engine, Exceeded, OverLimit, Standing, Taken};
+
+use crate::fault::Fault;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STANDING: HeaderName = HeaderName::from_static("ratelimit");
+/// Header values are cut from blocks of this size, so that a request allocates nothing.
+const BLOCK_BYTES: usize = 16 * 1024;
+/// As much as the limits of one request may need.
+const MOST_BYTES: usize = 2 * 1024;
+
+thread_local! {
+    static BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(BLOCK_BYTES));
+}
+
+/// How a caller stands with its limits, for the answer to a request
+/// (draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy` and `RateLimit`).
+#[derive(Debug)]
+pub struct Passage {
+    standing: Option<(HeaderValue, HeaderValue)>,
+}
+
+impl Passage {
+    /// Lets a request pass the limits of its route and of its partner's plan.
+    pub(crate) fn take(
+        engine: &Engine,
+        admitted: &Admitted,
+        route: &CountedRoute,
+    ) -> Result<Self, Fault> {
+        let taken = engine.take(admitted, route).map_err(fault)?;
+        Ok(Passage {
+            standing: headers(&taken, route),
+        })
+    }
+
+    /// Puts the headers into the answer, in the place of any that the API behind has sent.
+    pub fn tell(self, headers: &mut HeaderMap) {
+        if let Some((policy, standing)) = self.standing {
+            headers.insert(POLICY, policy);
+            headers.insert(STANDING, standing);
+        }
+    }
+}
+
+fn fault(refused: OverLimit) -> Fault {
+    match refused {
+        OverLimit::TooFast(exceeded) => Fault::TooFast(Box::new(exceeded)),
+        OverLimit::UnknownPlan { partner, plan } => Fault::Unavailable {
+            cause: format!(
+                "{partner} has the plan {plan}, which is not in the configuration of this node: add it, or give the partner another one"
+            ),
+        },
+    }
+}
+
+fn headers(taken: &Taken, route: &CountedRoute) -> Option<(HeaderValue, HeaderValue)> {
+    taken.each(route).next()?;
+    let policy = header_value(|text| {
+        for (place, (limit, _)) in taken.each(route).enumerate() {
+            separate(text, place);
+            text.put_slice(limit.policy().as_bytes());
+        }
+    })?;
+    let standing = header_value(|text| {
+        for (place, (limit, standing)) in taken.each(route).enumerate() {
+            separate(text, place);
+            put_standing(text, limit.name(), standing);
+        }
+    })?;
+    Some((policy, standing))
+}
+
+/// The headers of an answer to a request that is over a limit.
+pub(crate) fn refused(exceeded: &Exceeded) -> Option<[(HeaderName, HeaderValue); 2]> {
+    let policy = HeaderValue::from_str(&exceeded.policy).ok()?;
+    let standing = header_value(|text| put_standing(text, &exceeded.limit, exceeded.standing))?;
+    Some([(POLICY, policy), (STANDING, standing)])
+}
+
+fn separate(text: &mut BytesMut, place: usize) {
+    if place > 0 {
+        text.put_slice(b", ");
+    }
+}
+
+fn put_standing(text: &mut BytesMut, name: &str, standing: Standing) {
+    text.put_u8(b'"');
+    text.put_slice(name.as_bytes());
+    text.put_slice(b"\";r=");
+    put_number(text, standing.remaining);
+    text.put_slice(b";t=");
+    put_number(text, standing.reset_s);
+}
+
+fn put_number(text: &mut BytesMut, number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = number;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.put_slice(&digits[first..]);
+}
+
+fn header_value(write: impl FnOnce(&mut BytesMut)) -> Option<HeaderValue> {
+    BLOCK.with_borrow_mut(|block| {
+        if block.capacity() < MOST_BYTES {
+            block.reserve(BLOCK_BYTES);
+        }
+        write(block);
+        HeaderValue::from_maybe_shared(block.split().freeze()).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for number in [0, 7, 10, 1_805_192_430, u64::MAX] {
+            let value = header_value(|text| put_number(text, number)).expect("a value");
+            assert_eq!(value.to_str().expect("text"), number.to_string());
+        }
+    }
+
+    #[test]
+    fn blocks_run_out_and_values_stay_whole() {
+        let name = "n".repeat(64);
+        let write = |remaining| {
+            let standing = Standing {
+                remaining,
+                reset_s: 9,
+            };
+            header_value(|text| put_standing(text, &name, standing)).expect("a value")
+        };
+        let values: Vec<HeaderValue> = (0..10_000).map(write).collect();
+        for (number, value) in values.iter().enumerate() {
+            assert_eq!(value, &format!("\"{name}\";r={number};t=9"));
+        }
+    }
+}
