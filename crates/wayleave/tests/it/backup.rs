@@ -337,7 +337,7 @@ fn a_damaged_or_wrong_backup_is_refused_and_leaves_nothing() {
             content.replacen("\"t\":\"partner\"", "\"t\":\"partners\"", 1),
             "no table",
         ),
-        (content.replacen("\"r\":[", "\"r\":[7,", 1), "has 4 fields"),
+        (content.replacen("\"r\":[", "\"r\":[7,", 1), "has 5 fields"),
     ];
     let fresh = TestFolder::new();
     let data = text(fresh.path());
