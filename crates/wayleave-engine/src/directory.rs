@@ -435,6 +435,19 @@ impl Directory {
         taken
     }
 
+    /// Takes back uses that could not be written.
+    pub(crate) fn put_back_uses(&self, uses: &[SecretUse]) {
+        // Any of the queues will do: they are emptied together.
+        self.uses[0].lock().extend_from_slice(uses);
+    }
+
+    /// Forgets every credential. Uses that wait to be written stay.
+    pub(crate) fn forget_credentials(&self) {
+        for shard in &self.shards {
+            *shard.write() = Shard::default();
+        }
+    }
+
     /// Takes over a partner as stored; whoever belongs to it sees the change at once. `plan`: the
     /// number of its plan.
     pub(crate) fn put_partner(&self, partner: &Partner, plan: Option<u32>) {

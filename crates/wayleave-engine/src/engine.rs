@@ -10,7 +10,7 @@ use wayleave_core::{CredentialId, Environment, PublicId, SecretId, Timestamp};
 use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
 use crate::audit::AuditKey;
-use crate::directory::{Directory, LookupId};
+use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
 use crate::limit::Limits;
 use crate::rehash::Rehash;
@@ -37,6 +37,8 @@ const USES_AT_ONCE: usize = 1_000;
 const TEND_INTERVAL: Duration = Duration::from_secs(60);
 /// Clocks of nodes may differ, so revoked tokens are kept for longer than they live.
 const EXPIRED_TOKENS_KEPT: Duration = Duration::from_secs(3600);
+/// How long changes are kept: a node may stand still for as long and still follow.
+const CHANGES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// An unknown key may cause one reading of the feed in this time, however many are presented.
 const MISS_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a request with an unknown key waits for that reading.
@@ -233,19 +235,22 @@ impl Engine {
         self.failures.set_limit(limit);
     }
 
+    async fn load(&self) -> Result<(), Refusal> {
+        let mut place = self.feed.lock().await;
+        self.read_everything(&mut place).await
+    }
+
     /// Where the feed stands is read first: what changes while the credentials are being read
     /// comes once more with the feed.
-    async fn load(&self) -> Result<(), Refusal> {
+    async fn read_everything(&self, place: &mut FeedPlace) -> Result<(), Refusal> {
         let (number, partners) = self
             .store
             .read(|reader| {
                 Box::pin(async move { Ok((reader.last_change().await?, reader.partners().await?)) })
             })
             .await?;
-        let mut place = self.feed.lock().await;
         place.number = number;
-        self.standing.set(&place);
-        drop(place);
+        self.standing.set(place);
         partners
             .iter()
             .for_each(|partner| self.put_partner(partner));
@@ -347,6 +352,12 @@ impl Engine {
                 .await?;
             place.read_at = self.now();
             self.standing.set(place);
+            if changes
+                .first()
+                .is_some_and(|first| first.number != after + 1)
+            {
+                return self.begin_anew(place).await;
+            }
             self.apply(&changes).await?;
             place.number = changes.last().map_or(after, |change| change.number);
             self.standing.set(place);
@@ -355,6 +366,16 @@ impl Engine {
                 return Ok(());
             }
         }
+    }
+
+    /// Forgets everything and reads it again: changes that this node had not seen were forgotten,
+    /// so it had stood still for longer than they are kept. Nobody is known until it is done.
+    async fn begin_anew(&self, place: &mut FeedPlace) -> Result<(), Refusal> {
+        tracing::warn!(environment = %self.environment(), "this node stood still for so long that everything is read again");
+        self.directory.forget_credentials();
+        place.unread.clear();
+        self.read_everything(place).await?;
+        self.reload_signing_keys().await
     }
 
     /// Reads the feed after an unknown key was presented, in case another node has just made it.
@@ -473,24 +494,34 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes when secrets were used, in pieces that keep no other write waiting for long.
+    /// Writes when secrets were used, in pieces that keep no other write waiting for long. What the
+    /// store does not take is written with the next.
     pub async fn write_uses(&self) -> Result<(), Refusal> {
         let uses = self.directory.take_uses();
+        let mut written = 0;
         for some in uses.chunks(USES_AT_ONCE) {
-            let some: Vec<(SecretId, Timestamp)> = some
-                .iter()
-                .map(|(id, at_s)| (*id, Timestamp::from_unix_s(i64::from(*at_s))))
-                .collect();
-            self.store
-                .write(self.now(), move |transaction| {
-                    Box::pin(async move { transaction.note_uses(&some).await })
-                })
-                .await?;
+            if let Err(error) = self.write_some_uses(some).await {
+                self.directory.put_back_uses(&uses[written..]);
+                return Err(error.into());
+            }
+            written += some.len();
         }
         Ok(())
     }
 
-    /// Ends secrets that were retired unused, and forgets revoked tokens that have expired.
+    async fn write_some_uses(&self, some: &[SecretUse]) -> Result<(), StoreError> {
+        let some: Vec<(SecretId, Timestamp)> = some
+            .iter()
+            .map(|(id, at_s)| (*id, Timestamp::from_unix_s(i64::from(*at_s))))
+            .collect();
+        let written = self.store.write(self.now(), move |transaction| {
+            Box::pin(async move { transaction.note_uses(&some).await })
+        });
+        written.await
+    }
+
+    /// Ends secrets that were retired unused, and forgets revoked tokens that have expired and
+    /// changes that every node has seen.
     pub async fn tend_credentials(&self) -> Result<(), Refusal> {
         let now = self.now();
         // A use may wait to be written for a while, here and on other nodes.
@@ -499,6 +530,8 @@ impl Engine {
             .write(now, move |transaction| {
                 Box::pin(async move {
                     transaction.retire_unused_secrets(settled).await?;
+                    let forgotten = now.minus(CHANGES_KEPT);
+                    transaction.forget_changes_before(forgotten).await?;
                     transaction
                         .forget_expired_tokens(now.minus(EXPIRED_TOKENS_KEPT))
                         .await

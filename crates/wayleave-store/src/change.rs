@@ -3,7 +3,7 @@
 use wayleave_core::Timestamp;
 
 use crate::link::Link;
-use crate::{Reader, StoreError};
+use crate::{Reader, StoreError, Transaction};
 
 /// What kind of object changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,7 @@ impl ChangedNoun {
 /// One row of the feed: read the object again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
-    /// Its place in the feed, from 1 without gaps.
+    /// Its place in the feed, from 1 without gaps; the oldest are forgotten in time.
     pub number: i64,
     /// What changed.
     pub noun: ChangedNoun,
@@ -86,6 +86,21 @@ pub(crate) async fn append(
         )?;
     }
     Ok(())
+}
+
+impl Transaction {
+    /// Forgets some of the changes that were made before a moment, the oldest first, but never the
+    /// newest: by the number after it a reader sees that it has missed some.
+    pub async fn forget_changes_before(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "DELETE FROM change
+             WHERE number IN (SELECT number FROM change ORDER BY number LIMIT 1000)
+               AND at < $1 AND number < (SELECT value FROM counter WHERE name = 'change')",
+            at.micros()
+        )?;
+        Ok(())
+    }
 }
 
 impl Reader {

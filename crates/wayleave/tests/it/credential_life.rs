@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment};
-use wayleave_testkit::Answer;
+use wayleave_testkit::{Answer, TakenAway};
 
 use crate::harness::{Keys, NOW_S, TestNode, on_both_databases, wait_for};
 
@@ -124,6 +124,19 @@ on_both_databases! {
         assert_eq!(show(&node, &keys)["secrets"][0]["state"], "ended");
         assert_eq!(token_status(&node, &keys), 401);
         assert_eq!(token_status(&node, &new), 200);
+    }
+
+    fn a_use_that_could_not_be_written_is_written_later(node: TestNode) {
+        let keys = node.keys(TEST, Audience::Management);
+        node.clock.advance(Duration::from_secs(120));
+        let away = TakenAway::take(&node.settings().environments[1].database);
+        assert_eq!(signed_status(&node, &keys, NOW_S + 120), 200);
+        wait_for(node.engine(TEST).write_uses()).expect_err("nowhere to write");
+        drop(away);
+        while wait_for(node.engine(TEST).write_uses()).is_err() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(show(&node, &keys)["last_used_at"], json!(NOW_S + 120));
     }
 
     fn the_last_use_only_goes_forward_and_survives_a_stop(node: TestNode) {

@@ -8,7 +8,7 @@ use wayleave_core::{Audience, Environment};
 use wayleave_engine::{Database, StoreError, StoreRuntime};
 use wayleave_testkit::{Address, DatabaseKind};
 
-use crate::harness::{NOW_S, TestNode, free_address, on_both_databases};
+use crate::harness::{NOW_S, TestNode, free_address, on_both_databases, wait_for};
 
 /// Opens a second node with changed settings beside a running one.
 pub(crate) fn open_beside(
@@ -27,6 +27,35 @@ pub(crate) fn open_beside(
 }
 
 on_both_databases! {
+    fn old_changes_are_forgotten_and_a_node_that_missed_some_reads_everything_again(node: TestNode) {
+        let gone = node.keys(Environment::Live, Audience::Management);
+        let kept = node.keys(Environment::Live, Audience::Management);
+        let (month, now_s) = (31 * 24 * 3600, NOW_S + 31 * 24 * 3600);
+        node.clock.advance(std::time::Duration::from_secs(month));
+        let engine = node.engine(Environment::Live);
+        wait_for(engine.tend_credentials()).expect("tended");
+        let database = node.database(Environment::Live);
+        assert_eq!(database.run("SELECT COUNT(*) FROM change").trim(), "1", "the newest stays");
+        // What another node did while this one stood still, and the feed has forgotten since.
+        database.run(&format!("UPDATE credential SET state = 'revoked' WHERE id = '{}'", gone.credential));
+        database.run("UPDATE counter SET value = value + 10 WHERE name = 'change'");
+        database.run(&format!(
+            "INSERT INTO change (number, noun, object_id, at) SELECT value, 'credential', '{}', 0 FROM counter WHERE name = 'change'",
+            kept.credential
+        ));
+        let status = |keys: &crate::harness::Keys| {
+            let target = format!("/api/Property/{}", keys.public_id);
+            keys.signer().call(node.live, "GET", &target, now_s).send().status
+        };
+        while status(&gone) != 401 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        while status(&kept) != 200 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        node.keys(Environment::Live, Audience::Routes);
+    }
+
     fn a_database_of_the_other_environment_is_refused(node: TestNode) {
         let swapped = open_beside(&node, |settings| {
             let [live, test] = &mut settings.environments;
