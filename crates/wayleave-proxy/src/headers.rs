@@ -1,135 +1,262 @@
-//! What goes upstream and what does not.
+//! What goes upstream and what does not, and the same of answers.
+
+use std::fmt::Write as _;
+use std::ops::Range;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, HOST, HeaderMap, HeaderName,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use http::request::Parts;
+use http::{Method, Version};
+use hyper::body::Bytes;
 use wayleave_core::Scheme;
 use wayleave_engine::Admitted;
 
 use crate::Inbound;
+use crate::behind::{ForwardSettings, Server};
 
-/// Headers of one connection, not of the request (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+/// Headers of one connection, not of the message (RFC 9110 section 7.6.1). `Trailer` is not one of
+/// them (section 6.6.2).
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
 
-/// Headers that end here: the proof, which the API behind has no use for, and what we say ourselves.
-const OURS: [HeaderName; 8] = [
-    AUTHORIZATION,
-    HeaderName::from_static("authentication"),
-    HeaderName::from_static("authenticate"),
-    EXPECT,
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-host"),
-];
+/// The same as text, for the one look at each header of a message.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
-/// The proof by a signature over the message (RFC 9421). Where another scheme proved the request,
-/// a header of such a name is between the client and the API behind.
-const MESSAGE_SIGNATURE: [HeaderName; 2] = [
-    HeaderName::from_static("signature"),
-    HeaderName::from_static("signature-input"),
-];
+/// Whether a header of a request ends here: the proof, which the API behind has no use for, what we
+/// say ourselves, and what names another path than the one that was admitted.
+fn ends_here(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "authentication"
+            | "authenticate"
+            | "expect"
+            | "forwarded"
+            | "host"
+            | "x-real-ip"
+            | "x-original-url"
+            | "x-rewrite-url"
+    ) || name.starts_with("wayleave-")
+        || name.starts_with("x-wayleave-")
+        || name.starts_with("x-forwarded-")
+}
 
-/// Whether a name, with `_` read as `-`, is one that only we may send.
-fn is_reserved(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    // Names are in small letters already.
-    name.contains("wayleave") && {
-        let name = name.replace('_', "-");
-        name.starts_with("wayleave-") || name.starts_with("x-wayleave-")
+/// Whether a header of a request, with `_` read as `-`, may not reach the API behind: one that reads
+/// headers through CGI cannot tell the two apart. Names are in small letters already.
+pub(crate) fn is_kept_back(name: &str) -> bool {
+    if name.contains('_') {
+        let plain = name.replace('_', "-");
+        is_hop_by_hop(&plain) || ends_here(&plain)
+    } else {
+        is_hop_by_hop(name) || ends_here(name)
     }
 }
 
-/// Whether a name, with `_` read as `-`, is one of those that end here: an API behind that reads
-/// headers through CGI cannot tell the two apart.
-fn is_disguised(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.contains('_') && {
-        let plain = name.replace('_', "-");
-        OURS.iter()
-            .chain(&HOP_BY_HOP)
-            .any(|name| name.as_str() == plain)
-    }
+/// Whether a header is the proof by a signature over the message (RFC 9421). Where another scheme
+/// proved the request, one of such a name is between the client and the API behind.
+fn is_message_signature(name: &str) -> bool {
+    matches!(name, "signature" | "signature-input")
+}
+
+/// The names in `Connection`, but for the usual ones that are no names of other headers.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(CONNECTION).iter();
+    let names = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| {
+            !name.eq_ignore_ascii_case("close") && !name.eq_ignore_ascii_case("keep-alive")
+        });
+    names.filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Removes the headers of the connection and those that `Connection` names.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        return;
+    }
+    for name in &named_by_connection(headers) {
+        headers.remove(name);
+    }
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }
 
-/// Makes the headers of a request ready for the API behind.
-pub(crate) fn prepare(
-    headers: &mut HeaderMap,
-    admitted: &Admitted,
-    inbound: &Inbound<'_>,
-    host: &str,
-) {
-    let removed: Vec<HeaderName> = headers
+/// The trailers of a request without those that only we may send.
+pub(crate) fn trailers_of_request(mut trailers: HeaderMap) -> HeaderMap {
+    let removed: Vec<HeaderName> = trailers
         .keys()
-        .filter(|name| is_reserved(name) || is_disguised(name))
+        .filter(|name| is_kept_back(name.as_str()))
         .cloned()
         .collect();
-    // What Connection names is removed first, so that it cannot remove what we add.
-    remove_hop_by_hop(headers);
-    for name in removed.iter().chain(&OURS) {
-        headers.remove(name);
+    for name in removed {
+        trailers.remove(name);
     }
-    if admitted.caller().scheme() == Scheme::HttpSignature {
-        MESSAGE_SIGNATURE.iter().for_each(|name| {
-            headers.remove(name);
-        });
-    }
-    for (name, value) in admitted.caller().identity() {
-        set(headers, HeaderName::from_static(name), &value);
-    }
-    set(
-        headers,
-        HeaderName::from_static("wayleave-request-id"),
-        inbound.request_id,
-    );
-    set(
-        headers,
-        HeaderName::from_static("x-forwarded-for"),
-        &inbound.source.to_string(),
-    );
-    set(
-        headers,
-        HeaderName::from_static("x-forwarded-proto"),
-        inbound.scheme,
-    );
-    set(
-        headers,
-        HeaderName::from_static("x-forwarded-host"),
-        inbound.host,
-    );
-    set(headers, HOST, host);
+    trailers
 }
 
-/// Our own values are plain ASCII; one that is not cannot be sent and is left out.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+/// The headers with which a request goes to a server.
+pub(crate) fn of_request(
+    received: &Parts,
+    admitted: &Admitted,
+    inbound: &Inbound<'_>,
+    settings: &ForwardSettings,
+    server: &Server,
+) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(received.headers.len() + 14);
+    let named = named_by_connection(&received.headers);
+    let proves = admitted.caller().scheme() == Scheme::HttpSignature;
+    for (name, value) in &received.headers {
+        // What Connection names is left out here, so that it cannot remove what we add.
+        let ends_here = is_kept_back(name.as_str())
+            || named.contains(name)
+            || proves && is_message_signature(name.as_str());
+        if !ends_here {
+            headers.append(name.clone(), value.clone());
+        }
     }
+    if received.version == Version::HTTP_2 {
+        join_cookies(&mut headers);
+    }
+    if takes_trailers(&received.headers) {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    settings.request_headers.apply(&mut headers);
+    let via = match received.version {
+        Version::HTTP_2 => "2 wayleave",
+        Version::HTTP_10 => "1.0 wayleave",
+        _ => "1.1 wayleave",
+    };
+    headers.append(VIA, HeaderValue::from_static(via));
+    Ours::of(admitted, inbound).add_to(&mut headers);
+    let as_asked = settings
+        .preserve_host
+        .then(|| HeaderValue::from_str(inbound.host).ok());
+    let host = as_asked.flatten().filter(|host| !host.is_empty());
+    headers.insert(HOST, host.unwrap_or_else(|| server.host.clone()));
+    headers
+}
+
+/// HTTP/2 lets a client split its cookies; over HTTP/1.1 there is one header (RFC 9113 section
+/// 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
+        return;
+    };
+    let mut joined = [first.as_bytes(), second.as_bytes()].join(&b"; "[..]);
+    for cookie in cookies {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Whether whoever sent these headers takes trailers.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// What we say of a request. The values lie behind each other in one piece of memory.
+struct Ours {
+    text: String,
+    values: Vec<(&'static str, Range<usize>)>,
+}
+
+impl Ours {
+    fn of(admitted: &Admitted, inbound: &Inbound<'_>) -> Self {
+        let mut ours = Ours {
+            text: String::with_capacity(320),
+            values: Vec::with_capacity(11),
+        };
+        for (name, value) in admitted.caller().identity() {
+            ours.add(name, |text| text.push_str(&value));
+        }
+        ours.add("wayleave-request-id", |text| {
+            text.push_str(inbound.request_id);
+        });
+        ours.add("x-forwarded-for", |text| {
+            let _ = write!(text, "{}", inbound.source);
+        });
+        ours.add("x-forwarded-proto", |text| text.push_str(inbound.scheme));
+        ours.add("x-forwarded-host", |text| text.push_str(inbound.host));
+        ours
+    }
+
+    fn add(&mut self, name: &'static str, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        self.values.push((name, start..self.text.len()));
+    }
+
+    /// They are plain ASCII; what is not cannot be sent and is left out.
+    fn add_to(self, headers: &mut HeaderMap) {
+        let text = Bytes::from(self.text);
+        for (name, range) in self.values {
+            if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(range)) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+}
+
+/// Makes the headers of an answer ready for the client. An answer to a proven caller that says
+/// nothing of caches is for that caller alone: proofs other than `Authorization` are none that a
+/// cache knows (RFC 9111 section 3.5).
+pub(crate) fn of_answer(headers: &mut HeaderMap, method: &Method, settings: &ForwardSettings) {
+    let is_cacheable = matches!(*method, Method::GET | Method::HEAD);
+    if is_cacheable && !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(EXPIRES) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    settings.answer_headers.apply(headers);
+}
+
+/// Why the length of a body cannot be known, where it is there in two ways.
+pub(crate) fn length_fault(headers: &HeaderMap) -> Option<&'static str> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Some("it has a transfer coding other than chunked");
+        }
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Some("it has both a length and a transfer coding");
+        }
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next().map(HeaderValue::as_bytes);
+    let is_number = |length: &[u8]| length.iter().all(u8::is_ascii_digit);
+    (lengths.next().is_some() || !length.is_none_or(is_number))
+        .then_some("its length is there more than once, or is no number")
 }
 
 #[cfg(test)]
@@ -144,14 +271,24 @@ mod tests {
             "wayleave_partner",
             "x_wayleave_partner",
             "x-wayleave_x",
+            "x_forwarded_for",
+            "x-forwarded-port",
+            "x_original-url",
+            "transfer_encoding",
+            "authorization",
         ] {
-            assert!(is_reserved(&HeaderName::from_static(name)), "{name}");
+            assert!(is_kept_back(name), "{name}");
         }
-        for name in ["x-partner", "my-wayleave-thing", "wayleaves"] {
-            assert!(!is_reserved(&HeaderName::from_static(name)), "{name}");
+        for name in [
+            "x-partner",
+            "my-wayleave-thing",
+            "wayleaves",
+            "x_other",
+            "trailer",
+            "cookie",
+        ] {
+            assert!(!is_kept_back(name), "{name}");
         }
-        assert!(is_disguised(&HeaderName::from_static("x_forwarded_for")));
-        assert!(!is_disguised(&HeaderName::from_static("x_other")));
     }
 
     #[test]
@@ -166,5 +303,68 @@ mod tests {
             headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
             ["x-kept"]
         );
+    }
+
+    #[test]
+    fn both_lists_of_the_headers_of_a_connection_are_one() {
+        assert!(
+            HOP_BY_HOP
+                .iter()
+                .all(|name| is_hop_by_hop(name.as_str()) && is_kept_back(name.as_str()))
+        );
+    }
+
+    #[test]
+    fn split_cookies_become_one_header() {
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1", "b=2", "c=3"] {
+            headers.append(COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_of_caches_is_for_its_caller() {
+        let mut headers = HeaderMap::new();
+        of_answer(&mut headers, &Method::GET, &ForwardSettings::default());
+        assert_eq!(headers[CACHE_CONTROL], "private");
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=60"),
+        );
+        of_answer(&mut headers, &Method::GET, &ForwardSettings::default());
+        assert_eq!(headers[CACHE_CONTROL], "public, max-age=60");
+        let mut headers = HeaderMap::new();
+        of_answer(&mut headers, &Method::POST, &ForwardSettings::default());
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn a_length_that_two_programs_read_in_two_ways_is_seen() {
+        let fault = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            length_fault(&headers)
+        };
+        let (te, cl) = ("transfer-encoding", "content-length");
+        assert_eq!(fault(&[]), None);
+        assert_eq!(fault(&[(cl, "5")]), None);
+        assert_eq!(fault(&[(te, "Chunked")]), None);
+        for bad in [
+            &[(te, "chunked"), (cl, "5")][..],
+            &[(te, "gzip")],
+            &[(te, "gzip, chunked")],
+            &[(te, "chunked"), (te, "chunked")],
+            &[(cl, "5"), (cl, "5")],
+            &[(cl, "5, 5")],
+            &[(cl, "+5")],
+        ] {
+            assert!(fault(bad).is_some(), "{bad:?}");
+        }
     }
 }

@@ -1,11 +1,26 @@
 //! The data plane: passes proven requests to the API behind and its answers back, streaming both
 //! ways.
 //!
-//! Nothing is forwarded without an [`Admitted`] caller (law 2). Who the caller is goes upstream in
-//! `Wayleave-*` headers; whatever the client sent under those names is removed first
-//! (`docs/identity-headers.md`).
+//! Nothing is forwarded without an [`Admitted`](wayleave_engine::Admitted) caller (law 2). Who the
+//! caller is goes upstream in `Wayleave-*` headers; whatever the client sent under those names is
+//! removed first (`docs/identity-headers.md`).
+//!
+//! A [`Proxy`] belongs to one core. Its connections have no tasks of their own: whoever waits for an
+//! answer drives the connection that it comes on, so that a request costs no switch between tasks.
 
+mod answer;
+mod behind;
+mod connect;
 mod headers;
+mod link;
+mod pool;
 mod proxy;
+mod standing;
+mod upload;
+mod upstream;
 
+pub use answer::{AnswerBody, AnswerError};
+pub use behind::{ApiBehind, ForwardSettings, HeaderRules, HealthCheck, Server};
 pub use proxy::{Inbound, Proxy, ProxyError};
+pub use standing::Standing;
+pub use upstream::{Upstream, UpstreamError};

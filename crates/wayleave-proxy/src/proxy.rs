@@ -1,36 +1,41 @@
-use std::net::IpAddr;
-use std::time::Duration;
+//! Passing one request on: which server, over which connection, and whether it is tried again.
 
-use http::uri::Uri;
-use http::{Request, Response};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wayleave_engine::Admitted;
 
+use crate::answer::{AnswerBody, take_over};
+use crate::behind::ApiBehind;
 use crate::headers;
+use crate::link::{Failed, Link};
+use crate::pool::{Home, Lease, Pool, Reuse};
+use crate::upload::{Outgoing, Upload};
 
-/// How long connecting to the API behind may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the API behind may take until its answer begins.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same where a body has to be passed on first.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How long an unused connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many unused connections are kept for each API behind.
-const IDLE_CONNECTIONS: usize = 256;
-
-/// Why the API behind gave no answer.
+/// Why a request could not be passed on, or got no answer. `E`: the error of its body.
 #[derive(Debug, thiserror::Error)]
-pub enum ProxyError {
-    /// It could not be reached, or broke off before its answer.
+pub enum ProxyError<E> {
+    /// No server of the API behind could be reached.
     #[error("the API behind could not be reached: {0}")]
     Unreachable(String),
+    /// It broke off before its answer.
+    #[error("the API behind broke off before its answer: {0}")]
+    Broken(String),
+    /// What it sent is no answer.
+    #[error("the API behind sent what is no answer: {0}")]
+    Malformed(String),
     /// Its answer did not begin in time.
     #[error("the API behind did not answer in time")]
     TimedOut,
+    /// The body of the request failed before the answer: the client's fault.
+    #[error("the body of the request failed")]
+    Body(E),
+    /// The path without the prefix of the route could be read as another address.
+    #[error("the path can be read in more than one way")]
+    UnclearPath,
 }
 
 /// What the API behind is told about the request as we received it.
@@ -47,82 +52,299 @@ pub struct Inbound<'a> {
 }
 
 /// A client of APIs behind, with its own pool of connections: one for each core.
-pub struct Proxy<B> {
-    client: Client<HttpConnector, B>,
+pub struct Proxy<B: Body<Data = Bytes> + Unpin + 'static> {
+    pool: Pool<B>,
+}
+
+/// One request on its way.
+struct Passing<'a, B: Body<Data = Bytes> + Unpin + 'static> {
+    api: &'a ApiBehind,
+    admitted: &'a Admitted,
+    inbound: &'a Inbound<'a>,
+    path: &'a str,
+    parts: Parts,
+    upload: Option<Rc<Upload<B>>>,
+    /// The servers that it was tried on, by their places.
+    tried: u64,
+    retries_left: u32,
+}
+
+/// What to do after an attempt failed.
+enum Next<E> {
+    /// Once more on a new connection to the same server.
+    Anew,
+    /// On another server, if there is one; else this is the answer.
+    Elsewhere(ProxyError<E>),
+    /// Nothing.
+    Over(ProxyError<E>),
 }
 
 impl<B> Default for Proxy<B>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
 {
     fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(connector);
-        Proxy { client }
+        Proxy { pool: Pool::new() }
     }
 }
 
 impl<B> Proxy<B>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
 {
+    /// Keeps its time and its pool. Has to run beside everything else on its core; never ends.
+    pub async fn keep(&self) {
+        self.pool.keep().await;
+    }
+
     /// Passes a request to the API behind: its method, body and the headers that are not ours or
     /// the connection's. The answer's body streams as it comes.
     ///
-    /// `address`: where to, whole. Errors: [`ProxyError`]; an answer of whatever status is none.
+    /// `path`: the path to ask for, as it was admitted. Errors: [`ProxyError`]; an answer of
+    /// whatever status is none.
     pub async fn forward(
         &self,
         admitted: &Admitted,
-        address: Uri,
+        api: &ApiBehind,
+        path: &str,
         request: Request<B>,
         inbound: &Inbound<'_>,
-    ) -> Result<Response<Incoming>, ProxyError> {
-        let host = address
-            .authority()
-            .map(|authority| authority.as_str().to_owned())
-            .unwrap_or_default();
-        let (mut parts, body) = request.into_parts();
-        parts.uri = address;
-        parts.version = http::Version::HTTP_11;
-        parts.extensions.clear();
-        headers::prepare(&mut parts.headers, admitted, inbound, &host);
-        let patience = if body.is_end_stream() {
-            ANSWER_TIMEOUT
-        } else {
-            UPLOAD_TIMEOUT
+    ) -> Result<Response<AnswerBody<B>>, ProxyError<B::Error>> {
+        let (parts, body) = request.into_parts();
+        let upload = (!body.is_end_stream()).then(|| Upload::new(body));
+        let passing = Passing {
+            api,
+            admitted,
+            inbound,
+            path,
+            parts,
+            upload,
+            tried: 0,
+            retries_left: api.settings().retries,
         };
-        let answer = self.client.request(Request::from_parts(parts, body));
-        match tokio::time::timeout(patience, answer).await {
-            Err(_) => Err(ProxyError::TimedOut),
-            Ok(Err(error)) => Err(ProxyError::Unreachable(describe(&error))),
-            Ok(Ok(mut answer)) => {
-                headers::remove_hop_by_hop(answer.headers_mut());
-                Ok(answer)
+        self.pass(passing).await
+    }
+
+    async fn pass(
+        &self,
+        mut passing: Passing<'_, B>,
+    ) -> Result<Response<AnswerBody<B>>, ProxyError<B::Error>> {
+        let mut reuse = passing.reuse();
+        let mut home = self.choose(&mut passing);
+        let mut last = ProxyError::Unreachable("it has no server".to_owned());
+        while let Some(chosen) = home {
+            match self.attempt(&passing, &chosen, reuse).await {
+                Ok(answer) => return Ok(answer),
+                Err(Next::Over(error)) => return Err(error),
+                Err(Next::Anew) => {
+                    reuse = Reuse::Never;
+                    home = Some(chosen);
+                }
+                Err(Next::Elsewhere(error)) => {
+                    last = error;
+                    if passing.retries_left == 0 {
+                        break;
+                    }
+                    passing.retries_left -= 1;
+                    home = self.choose(&mut passing);
+                }
             }
+        }
+        Err(last)
+    }
+
+    /// The next server in turn that takes requests, or the one after it where that has fewer
+    /// exchanges open on this core. Where none takes requests, the next that was not tried: some
+    /// answer is better than none.
+    fn choose(&self, passing: &mut Passing<'_, B>) -> Option<Rc<Home<B>>> {
+        let servers = passing.api.servers();
+        let turn = match servers.len() {
+            0 | 1 => 0,
+            _ => self.pool.next_turn(),
+        };
+        let now = self.pool.clock().now().into_std();
+        let places = (0..servers.len()).map(|step| (turn + step) % servers.len());
+        let untried = places.filter(|place| passing.tried >> place & 1 == 0);
+        let mut well = untried
+            .clone()
+            .filter(|place| servers.len() == 1 || servers[*place].standing().takes_requests(now));
+        let place = match (well.next(), well.next()) {
+            (Some(one), Some(other)) => {
+                let in_use = |place: usize| self.pool.home(&servers[place]).in_use();
+                if in_use(other) < in_use(one) {
+                    other
+                } else {
+                    one
+                }
+            }
+            (Some(one), None) => one,
+            (None, _) => untried.clone().next()?,
+        };
+        passing.tried |= 1 << place;
+        Some(self.pool.home(&servers[place]))
+    }
+
+    async fn attempt(
+        &self,
+        passing: &Passing<'_, B>,
+        home: &Rc<Home<B>>,
+        reuse: Reuse,
+    ) -> Result<Response<AnswerBody<B>>, Next<B::Error>> {
+        let settings = passing.api.settings();
+        let (mut lease, is_reused) = match home.take(reuse) {
+            Some(lease) => (lease, true),
+            None => (self.connect(passing, home).await?, false),
+        };
+        let request = passing.request(home)?;
+        let upload = passing.upload.as_deref();
+        let Some(link) = lease.link() else {
+            return Err(Next::Anew);
+        };
+        let clock = self.pool.clock();
+        let answered = link
+            .exchange(request, upload, settings.answer_timeout, || {
+                clock.after(std::time::Duration::ZERO)
+            })
+            .await;
+        match answered {
+            Ok(answer) => {
+                self.succeeded(home);
+                self.take_over(passing, lease, answer)
+            }
+            Err(failed) => Err(self.after(passing, home, is_reused, failed)),
+        }
+    }
+
+    async fn connect(
+        &self,
+        passing: &Passing<'_, B>,
+        home: &Rc<Home<B>>,
+    ) -> Result<Lease<B>, Next<B::Error>> {
+        let timeout = passing.api.settings().connect_timeout;
+        let opened = Link::open(home.server(), timeout, self.pool.clock().now()).await;
+        opened
+            .map(|link| Lease::new(link, home.clone()))
+            .map_err(|error| {
+                self.failed(home, &error.to_string());
+                let upstream = home.server().upstream();
+                Next::Elsewhere(ProxyError::Unreachable(format!("{upstream}: {error}")))
+            })
+    }
+
+    fn take_over(
+        &self,
+        passing: &Passing<'_, B>,
+        lease: Lease<B>,
+        mut answer: Response<Incoming>,
+    ) -> Result<Response<AnswerBody<B>>, Next<B::Error>> {
+        let settings = passing.api.settings();
+        if let Err(fault) = take_over(&mut answer, &passing.parts.method, settings) {
+            let upstream = lease.home().server().upstream();
+            let error = ProxyError::Malformed(format!("{upstream}: {fault}"));
+            return Err(Next::Over(error));
+        }
+        let is_sent = passing
+            .upload
+            .as_ref()
+            .is_none_or(|upload| upload.is_done());
+        Ok(answer.map(|incoming| AnswerBody::new(incoming, lease, settings.idle_timeout, is_sent)))
+    }
+
+    /// What to do after a request got no answer, and whose fault it was.
+    fn after(
+        &self,
+        passing: &Passing<'_, B>,
+        home: &Rc<Home<B>>,
+        is_reused: bool,
+        failed: Failed,
+    ) -> Next<B::Error> {
+        let failure = |upload: &Rc<Upload<B>>| upload.take_failure();
+        if let Some(error) = passing.upload.as_ref().and_then(failure) {
+            return Next::Over(ProxyError::Body(error));
+        }
+        let upstream = home.server().upstream();
+        let (may_repeat, error) = match failed {
+            // The server closed an unused connection at the moment when it was to be used.
+            Failed::Unsent if is_reused => return Next::Anew,
+            Failed::Broken {
+                has_heard: false, ..
+            } if is_reused && passing.is_repeatable() => return Next::Anew,
+            Failed::Unsent => (
+                true,
+                ProxyError::Unreachable(format!("{upstream}: the connection ended at once")),
+            ),
+            Failed::Broken { has_heard, cause } => (
+                !has_heard && passing.is_repeatable(),
+                ProxyError::Broken(format!("{upstream}: {cause}")),
+            ),
+            Failed::Malformed(cause) => {
+                (false, ProxyError::Malformed(format!("{upstream}: {cause}")))
+            }
+            Failed::TimedOut => (false, ProxyError::TimedOut),
+        };
+        self.failed(home, &error.to_string());
+        if may_repeat {
+            Next::Elsewhere(error)
+        } else {
+            Next::Over(error)
+        }
+    }
+
+    fn succeeded(&self, home: &Rc<Home<B>>) {
+        if home.server().standing().succeeded() {
+            tracing::info!(upstream = %home.server().upstream(), "a server behind answers again");
+        }
+    }
+
+    fn failed(&self, home: &Rc<Home<B>>, cause: &str) {
+        let now = self.pool.clock().now().into_std();
+        if home.server().standing().failed(now) {
+            tracing::warn!(upstream = %home.server().upstream(), cause, "a server behind does not answer");
         }
     }
 }
 
-/// The error with its causes, for the log.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+impl<B> Passing<'_, B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+{
+    /// Whether doing it twice is as good as once (RFC 9110 section 9.2.2), and all of it is there to
+    /// be sent again.
+    fn is_repeatable(&self) -> bool {
+        let is_idempotent = matches!(
+            self.parts.method,
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        );
+        is_idempotent
+            && self
+                .upload
+                .as_ref()
+                .is_none_or(|upload| upload.is_untouched())
     }
-    text
+
+    fn reuse(&self) -> Reuse {
+        if self.upload.is_none() && self.is_repeatable() {
+            Reuse::Any
+        } else {
+            Reuse::JustUsed
+        }
+    }
+
+    /// The request as a server gets it.
+    fn request(&self, home: &Home<B>) -> Result<Request<Outgoing<B>>, Next<B::Error>> {
+        let target = self.api.target(home.server(), self.path, &self.parts.uri);
+        let target = target.map_err(|_| Next::Over(ProxyError::UnclearPath))?;
+        let mut request = Request::new(Outgoing(self.upload.clone()));
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = target;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers::of_request(
+            &self.parts,
+            self.admitted,
+            self.inbound,
+            self.api.settings(),
+            home.server(),
+        );
+        Ok(request)
+    }
 }

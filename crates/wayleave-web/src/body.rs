@@ -4,8 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,24 +83,12 @@ impl From<BodyError> for Fault {
     }
 }
 
-/// What becomes of a body, for whoever gave it away and wants to know.
-#[derive(Clone, Debug, Default)]
-pub struct BodyFate(Option<Arc<OnceLock<BodyError>>>);
-
-impl BodyFate {
-    /// Why it did not come through: then nobody else is at fault. `None`: it did, or does still.
-    pub fn error(&self) -> Option<BodyError> {
-        self.0.as_ref()?.get().copied()
-    }
-}
-
 /// The body of a request on its way to the API behind. There is none without a [`BodyClaim`], and no
 /// claim without a proven caller: what the proof says of the body is checked here.
 #[derive(Debug)]
 pub struct RequestBody {
     source: Source,
     held_back: Option<Box<HeldBack>>,
-    fate: BodyFate,
 }
 
 #[derive(Debug)]
@@ -141,7 +128,6 @@ impl RequestBody {
                 pace: Pace::default(),
             },
             held_back: claim.into_check().map(HeldBack::new).map(Box::new),
-            fate: BodyFate(Some(Arc::default())),
         })
     }
 
@@ -156,13 +142,7 @@ impl RequestBody {
         Ok(RequestBody {
             source: Source::Read(Full::new(body)),
             held_back: None,
-            fate: BodyFate::default(),
         })
-    }
-
-    /// Tells later why the body did not come through.
-    pub fn fate(&self) -> BodyFate {
-        self.fate.clone()
     }
 }
 
@@ -174,19 +154,11 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody {
-            source,
-            held_back,
-            fate,
-        } = self.get_mut();
-        let frame = ready!(match held_back {
+        let RequestBody { source, held_back } = self.get_mut();
+        match held_back {
             Some(held_back) => held_back.poll_frame(cx, |cx| source.poll_frame(cx)),
             None => source.poll_frame(cx),
-        });
-        if let (Some(Err(error)), Some(fate)) = (&frame, &fate.0) {
-            let _ = fate.set(*error);
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

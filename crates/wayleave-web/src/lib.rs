@@ -24,12 +24,12 @@ mod transport;
 
 pub use admin::Admin;
 pub use answer::Answer;
-pub use body::{BodyError, BodyFate, BodyLimits, RequestBody};
+pub use body::{BodyError, BodyLimits, RequestBody};
 pub use caught::{Panicked, caught, panics_caught};
 pub use dialect::Dialect;
 pub use fault::Fault;
 pub use passage::Passage;
-pub use route::{Mount, Route, Upstream, UpstreamError};
+pub use route::{Mount, Route};
 pub use surfaces::{ContentSurface, Forward, Handled, SurfaceSettings, Surfaces};
 pub use target::select_environment;
 pub use transport::{Connection, TrustedProxies, TrustedProxiesError};

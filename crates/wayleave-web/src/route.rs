@@ -1,8 +1,5 @@
-use std::fmt;
-use std::str::FromStr;
-
-use http::Uri;
 use wayleave_core::{Admission, Limit};
+use wayleave_proxy::ApiBehind;
 
 use crate::dialect::is_below;
 
@@ -33,73 +30,6 @@ impl Mount {
     }
 }
 
-/// An API behind: the base of its addresses.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Upstream {
-    authority: String,
-    base_path: String,
-}
-
-/// A text that cannot be the address of an API behind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UpstreamError;
-
-impl fmt::Display for UpstreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "an upstream is an address such as http://127.0.0.1:9000 or http://api.internal/v2",
-        )
-    }
-}
-
-impl std::error::Error for UpstreamError {}
-
-impl FromStr for Upstream {
-    type Err = UpstreamError;
-
-    fn from_str(text: &str) -> Result<Self, UpstreamError> {
-        let uri: Uri = text.parse().map_err(|_| UpstreamError)?;
-        let authority = uri.authority().ok_or(UpstreamError)?.as_str();
-        let plain = uri.scheme_str() == Some("http") && uri.query().is_none();
-        if !plain || authority.contains('@') {
-            return Err(UpstreamError);
-        }
-        Ok(Upstream {
-            authority: authority.to_owned(),
-            base_path: uri.path().trim_end_matches('/').to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Upstream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.base_path)
-    }
-}
-
-impl Upstream {
-    /// The address of a path and query at this API; they are passed on as they came.
-    pub fn address(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
-        let mut target = String::with_capacity(self.base_path.len() + path.len() + 64);
-        target.push_str(&self.base_path);
-        target.push_str(path);
-        if let Some(query) = query {
-            target.push('?');
-            target.push_str(query);
-        }
-        Uri::builder()
-            .scheme("http")
-            .authority(self.authority.as_str())
-            .path_and_query(target)
-            .build()
-    }
-
-    /// Host and port, for the `Host` header.
-    pub fn authority(&self) -> &str {
-        &self.authority
-    }
-}
-
 /// A path of the API behind, and who may pass to it.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -109,8 +39,8 @@ pub struct Route {
     pub path: String,
     /// Who may pass.
     pub admission: Admission,
-    /// Where requests go.
-    pub upstream: Upstream,
+    /// Where requests go, and how.
+    pub upstream: ApiBehind,
     /// The largest body that is passed on, in bytes; 0: any. `None`: as the node says.
     pub body_bytes: Option<u64>,
     /// What it is called where requests are counted; `None`: host and path.
@@ -139,32 +69,6 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_upstream_keeps_path_and_query_as_they_came() {
-        let upstream: Upstream = "http://127.0.0.1:9000/v2/".parse().expect("an upstream");
-        let address = upstream
-            .address("/a%2Fb//c", Some("x=%C3%84&y=a+b"))
-            .expect("an address");
-        assert_eq!(
-            address.to_string(),
-            "http://127.0.0.1:9000/v2/a%2Fb//c?x=%C3%84&y=a+b"
-        );
-    }
-
-    #[test]
-    fn what_is_no_plain_http_address_is_refused() {
-        for text in [
-            "",
-            "api.internal",
-            "ftp://x/",
-            "http://u:p@x/",
-            "http://x/?q=1",
-            "https://x/",
-        ] {
-            assert!(text.parse::<Upstream>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_mount_strips_its_prefix_only_at_a_segment() {

@@ -9,6 +9,7 @@ use wayleave_core::{Admission, Limit};
 use wayleave_engine::{
     Admitted, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
 };
+use wayleave_proxy::ApiBehind;
 
 use crate::answer::Answer;
 use crate::body::{BodyLimits, RequestBody};
@@ -18,7 +19,7 @@ use crate::fault::Fault;
 use crate::forward_auth::Refusals;
 use crate::passage::Passage;
 use crate::request::{media_type, read_body};
-use crate::route::{Mount, Route, Upstream};
+use crate::route::{Mount, Route};
 use crate::target::{self, Target};
 use crate::transport::{Connection, TrustedProxies};
 use crate::{discovery, evidence, forward_auth};
@@ -33,8 +34,8 @@ const CONTENT: &str = "content";
 pub struct ContentSurface {
     /// Where it lies.
     pub mount: Mount,
-    /// Where proven requests go.
-    pub upstream: Upstream,
+    /// Where proven requests go, and how.
+    pub upstream: ApiBehind,
     /// How many requests may pass, at most [`wayleave_engine::MOST_LIMITS`].
     pub limits: Vec<Limit>,
 }
@@ -75,7 +76,7 @@ pub struct Forward {
     /// Whose it is.
     pub admitted: Admitted,
     /// The API behind.
-    pub upstream: Upstream,
+    pub upstream: ApiBehind,
     /// The path to ask it for, as received but for prefixes of ours.
     pub path: String,
     /// The request itself; its address is still the one that was received.
@@ -114,7 +115,7 @@ enum Place<'s, 'p> {
     Content {
         path: content::ContentPath<'p>,
         stripped: &'p str,
-        upstream: &'s Upstream,
+        upstream: &'s ApiBehind,
     },
     Route(&'s LimitedRoute),
     Nothing,
@@ -513,7 +514,7 @@ enum Served {
 
 struct Pass {
     admitted: Admitted,
-    upstream: Upstream,
+    upstream: ApiBehind,
     path: String,
     body: RequestBody,
     dialect: Dialect,

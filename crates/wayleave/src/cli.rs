@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use http::{Method, Uri};
 use wayleave_core::{OperatorScope, PropertyId};
 use wayleave_engine::{Clock as _, Database};
-use wayleave_web::Upstream;
+use wayleave_proxy::ApiBehind;
 
 use crate::command::audit::{self, AuditAct};
 use crate::command::completions::{self, CompletedShell};
@@ -190,7 +190,7 @@ struct DemoArgs {
     monitor: Option<SocketAddr>,
     /// Protect this API instead of the sample API.
     #[arg(long, value_name = "URL")]
-    upstream: Option<Upstream>,
+    upstream: Option<ApiBehind>,
     /// A PostgreSQL URL for live [default: SQLite in the data folder].
     #[arg(long, value_name = "URL", requires = "test_database")]
     live_database: Option<String>,

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use wayleave_core::Environment;
 use wayleave_engine::{Algorithm, Database, Operators};
-use wayleave_web::{ContentSurface, Mount, SurfaceSettings, TrustedProxies, Upstream};
+use wayleave_proxy::ApiBehind;
+use wayleave_web::{ContentSurface, Mount, SurfaceSettings, TrustedProxies};
 
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
 use crate::operators_file::OperatorsFile;
@@ -554,7 +555,7 @@ fn mount(
     }))
 }
 
-fn parse_upstream(place: &str, text: &str) -> Result<Upstream, ConfigError> {
+fn parse_upstream(place: &str, text: &str) -> Result<ApiBehind, ConfigError> {
     text.parse().map_err(|error| wrong(place, error))
 }
 

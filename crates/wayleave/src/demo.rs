@@ -20,9 +20,8 @@ use wayleave_engine::{
     Partner, Refusal, StoreRuntime,
 };
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
-use wayleave_web::{
-    BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream,
-};
+use wayleave_proxy::ApiBehind;
+use wayleave_web::{BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies};
 
 use crate::calls;
 use crate::cli::say;
@@ -53,7 +52,7 @@ pub struct DemoSettings {
     /// Where monitoring asks; `None`: nowhere.
     pub monitor: Option<SocketAddr>,
     /// The API behind; `None`: the sample API.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<ApiBehind>,
     /// The database of live; `None`: SQLite in the data folder.
     pub live_database: Option<Database>,
     /// The database of test; `None`: SQLite in the data folder.
@@ -248,7 +247,7 @@ fn lock(data: &Path) -> Result<File, Box<dyn std::error::Error>> {
 fn api_behind(
     settings: &DemoSettings,
     threads: usize,
-) -> Result<(Upstream, Vec<Listener>), Box<dyn std::error::Error>> {
+) -> Result<(ApiBehind, Vec<Listener>), Box<dyn std::error::Error>> {
     if let Some(upstream) = &settings.upstream {
         return Ok((upstream.clone(), Vec::new()));
     }
@@ -264,7 +263,7 @@ fn api_behind(
     ))
 }
 
-fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -> NodeSettings {
+fn node_settings(settings: &DemoSettings, upstream: &ApiBehind, threads: usize) -> NodeSettings {
     let address = |wanted: Option<SocketAddr>, usual: u16| AddressSettings {
         address: wanted.unwrap_or(SocketAddr::from(([127, 0, 0, 1], usual))),
         or_free_port: wanted.is_none(),
@@ -309,7 +308,7 @@ fn node_settings(settings: &DemoSettings, upstream: &Upstream, threads: usize) -
 }
 
 /// Every surface is on; the protected path is open to all but Access keys.
-fn surfaces(upstream: &Upstream, protected_path: &str) -> SurfaceSettings {
+fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
     let mount = || Some(Mount::default());
     SurfaceSettings {
         prefix: String::new(),

@@ -1,11 +1,10 @@
 //! Takes a request that may pass to the API behind, and its failures into the caller's words.
 
-use http::{Response, header};
+use http::{HeaderValue, Response, Uri, header};
 use http_body_util::Either;
-use hyper::Request;
 use wayleave_core::Environment;
 use wayleave_proxy::{Inbound, Proxy, ProxyError};
-use wayleave_web::{Fault, Forward, RequestBody, caught};
+use wayleave_web::{BodyError, Fault, Forward, RequestBody, caught};
 
 use crate::metrics::{CoreCounters, UpstreamFailure};
 use crate::server::ResponseBody;
@@ -29,32 +28,24 @@ pub(crate) async fn forward_to_upstream(
         scheme,
     } = forward;
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let host = host_as_written(&request);
-    let body = request.body().fate();
+    let (address, host) = (
+        request.uri().clone(),
+        request.headers().get(header::HOST).cloned(),
+    );
     let inbound = Inbound {
         source,
         scheme,
-        host: &host,
+        host: host_as_written(&address, host.as_ref()),
         request_id,
     };
-    let answered = match upstream.address(&path, request.uri().query()) {
-        Ok(address) => caught(proxy.forward(&admitted, address, request, &inbound)).await,
-        Err(error) => Ok(Err(ProxyError::Unreachable(error.to_string()))),
-    };
-    let failed = |failure| counters.count_upstream_failure(environment, failure);
-    let fault = match answered {
+    let forwarding = proxy.forward(&admitted, &upstream, &path, request, &inbound);
+    let fault = match caught(forwarding).await {
         Ok(Ok(answer)) => return answer.map(Either::Right),
-        // The client's own body broke the way off, not the API behind.
-        Ok(Err(_)) if body.error().is_some() => body.error().map_or(Fault::TooSlow, Fault::from),
-        Ok(Err(ProxyError::Unreachable(cause))) => {
-            failed(UpstreamFailure::Unreachable);
-            Fault::BadGateway {
-                cause: format!("{}: {cause}", upstream.authority()),
+        Ok(Err(error)) => {
+            if let Some(failure) = UpstreamFailure::of(&error) {
+                counters.count_upstream_failure(environment, failure);
             }
-        }
-        Ok(Err(ProxyError::TimedOut)) => {
-            failed(UpstreamFailure::TimedOut);
-            Fault::GatewayTimeout
+            fault_of(error)
         }
         Err(panicked) => Fault::from(panicked),
     };
@@ -63,14 +54,25 @@ pub(crate) async fn forward_to_upstream(
 }
 
 /// The host that a request is for: of an absolute target, else of the `Host` header.
-fn host_as_written(request: &Request<RequestBody>) -> String {
-    let header = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
-    authority.or(header).unwrap_or_default().to_owned()
+fn host_as_written<'a>(address: &'a Uri, header: Option<&'a HeaderValue>) -> &'a str {
+    let authority = address.authority().map(|authority| authority.as_str());
+    let header = header.and_then(|value| value.to_str().ok());
+    authority.or(header).unwrap_or_default()
+}
+
+/// Whose fault it is, and what its owner is told.
+fn fault_of(error: ProxyError<BodyError>) -> Fault {
+    match error {
+        ProxyError::TimedOut => Fault::GatewayTimeout,
+        ProxyError::Body(error) => error.into(),
+        ProxyError::UnclearPath => Fault::BadRequest(
+            "the path can be read in more than one way: without its prefix it is another address"
+                .to_owned(),
+        ),
+        ProxyError::Unreachable(_) | ProxyError::Broken(_) | ProxyError::Malformed(_) => {
+            Fault::BadGateway {
+                cause: error.to_string(),
+            }
+        }
+    }
 }

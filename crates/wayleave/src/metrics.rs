@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::StatusCode;
 use wayleave_core::Environment;
 use wayleave_engine::Engine;
+use wayleave_proxy::ProxyError;
 use wayleave_web::{Dialect, panics_caught};
 
 use crate::traces::TraceQueue;
@@ -26,18 +27,40 @@ type Classes = [AtomicU64; CLASSES.len()];
 /// Why an API behind gave no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpstreamFailure {
-    /// It could not be reached, or broke off.
+    /// It could not be reached.
     Unreachable,
+    /// It broke off before its answer.
+    Broken,
+    /// What it sent is no answer.
+    Malformed,
     /// Its answer did not begin in time.
     TimedOut,
 }
 
 impl UpstreamFailure {
-    const ALL: [UpstreamFailure; 2] = [UpstreamFailure::Unreachable, UpstreamFailure::TimedOut];
+    const ALL: [UpstreamFailure; 4] = [
+        UpstreamFailure::Unreachable,
+        UpstreamFailure::Broken,
+        UpstreamFailure::Malformed,
+        UpstreamFailure::TimedOut,
+    ];
+
+    /// The failure of the API behind; `None` where it was not the API that failed.
+    pub(crate) fn of<E>(error: &ProxyError<E>) -> Option<Self> {
+        match error {
+            ProxyError::Unreachable(_) => Some(UpstreamFailure::Unreachable),
+            ProxyError::Broken(_) => Some(UpstreamFailure::Broken),
+            ProxyError::Malformed(_) => Some(UpstreamFailure::Malformed),
+            ProxyError::TimedOut => Some(UpstreamFailure::TimedOut),
+            ProxyError::Body(_) | ProxyError::UnclearPath => None,
+        }
+    }
 
     fn as_str(self) -> &'static str {
         match self {
             UpstreamFailure::Unreachable => "unreachable",
+            UpstreamFailure::Broken => "broken",
+            UpstreamFailure::Malformed => "malformed",
             UpstreamFailure::TimedOut => "timed_out",
         }
     }

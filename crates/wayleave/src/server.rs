@@ -181,6 +181,8 @@ fn serve_core(acceptors: Vec<Acceptor>, start: CoreStart) {
             is_ending: Cell::new(false),
             tracer: start.tracing.map(|tracing| Rc::new(tracing.tracer())),
         });
+        let keeping = core.clone();
+        tokio::task::spawn_local(async move { keeping.proxy.keep().await });
         for acceptor in acceptors {
             tokio::task::spawn_local(accept(acceptor, core.clone()));
         }

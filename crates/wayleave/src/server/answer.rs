@@ -8,7 +8,8 @@ use http_body_util::{Either, Full};
 use hyper::Request;
 use hyper::body::Incoming;
 use wayleave_core::Environment;
-use wayleave_web::{Connection, Dialect, Fault, Forward, Handled, select_environment};
+use wayleave_proxy::AnswerBody;
+use wayleave_web::{Connection, Dialect, Fault, Forward, Handled, RequestBody, select_environment};
 
 use super::{Choices, Core, Service, traced};
 use crate::forward::forward_to_upstream;
@@ -18,7 +19,7 @@ use crate::traces::Span;
 
 const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("request-id");
 
-pub(crate) type ResponseBody = Either<Full<Bytes>, Incoming>;
+pub(crate) type ResponseBody = Either<Full<Bytes>, AnswerBody<RequestBody>>;
 
 /// Answers one request.
 pub(super) async fn answer(

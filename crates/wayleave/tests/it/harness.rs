@@ -21,12 +21,11 @@ use wayleave_core::{
 use wayleave_engine::{
     Algorithm, Database, Engine, Operator, OperatorTokenHash, Operators, StoreError, StoreRuntime,
 };
+use wayleave_proxy::ApiBehind;
 use wayleave_testkit::{
     Address, Answer, DatabaseKind, FrozenClock, MessageSigner, Signer, TestDatabases, TestFolder,
 };
-use wayleave_web::{
-    BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies, Upstream,
-};
+use wayleave_web::{BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies};
 
 /// Tue, 16 Mar 2027 10:20:30 GMT: the clock of the signing vectors.
 pub(crate) const NOW_S: i64 = 1_805_192_430;
@@ -145,7 +144,7 @@ impl TestNode {
     /// Starts the node again after [`TestNode::halt`].
     pub(crate) fn run(&mut self) {
         let bound = Bound::new(free_address(), true, 1).expect("an address");
-        let upstream: Upstream = format!("http://{}", bound.address)
+        let upstream: ApiBehind = format!("http://{}", bound.address)
             .parse()
             .expect("an upstream");
         let mut settings = self.settings.clone();

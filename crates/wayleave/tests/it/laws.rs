@@ -27,6 +27,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
             "wayleave-core",
             "wayleave-protocol",
             "wayleave-engine",
+            "wayleave-proxy",
             "wayleave-store",
         ],
     ),

@@ -23,6 +23,7 @@ mod demo;
 mod doctor;
 mod environments;
 mod explanation;
+mod gateway;
 mod http_signatures;
 mod introspection;
 mod laws;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use wayleave_web::Upstream;
+use wayleave_proxy::ApiBehind;
 
 /// What came on each connection, in the order in which they were accepted.
 type Received = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -35,7 +35,7 @@ impl RawUpstream {
         RawUpstream { address, received }
     }
 
-    pub(crate) fn upstream(&self) -> Upstream {
+    pub(crate) fn upstream(&self) -> ApiBehind {
         let url = format!("http://{}", self.address);
         url.parse().expect("an upstream")
     }

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment};
 use wayleave_protocol::http_date;
+use wayleave_proxy::ApiBehind;
 use wayleave_testkit::{Address, Call, DatabaseKind, Signer};
-use wayleave_web::Upstream;
 
 use super::api::{Api, Seen};
 use super::proxy::Proxy;
@@ -170,7 +170,7 @@ fn verdict(signed: &Signed, address: Address, api: &Api) -> Verdict {
 
 /// A node whose content addresses lead to this API.
 fn node_before(api: &Api) -> TestNode {
-    let upstream: Upstream = format!("http://{}", api.address)
+    let upstream: ApiBehind = format!("http://{}", api.address)
         .parse()
         .expect("an address");
     TestNode::start_with(DatabaseKind::Sqlite, |settings| {
