@@ -19,8 +19,8 @@ local NOT_ASKED = {
 
 -- What only this proxy may say to Wayleave, in the spelling with "-".
 local DESCRIPTION = {
-    ["x-original-method"] = true, ["x-original-uri"] = true, ["x-forwarded-method"] = true,
-    ["x-forwarded-uri"] = true, ["x-forwarded-host"] = true,
+    ["x-original-method"] = true, ["x-original-uri"] = true, ["x-original-body"] = true,
+    ["x-forwarded-method"] = true, ["x-forwarded-uri"] = true, ["x-forwarded-host"] = true,
 }
 
 -- The proof, which the API behind has no use for, and what the client may not say to it.
@@ -53,6 +53,12 @@ local function lines_of(values)
     return lines
 end
 
+-- The body itself is not sent along.
+local function has_body(received)
+    local length = received["content-length"]
+    return received["transfer-encoding"] ~= nil or (length ~= nil and length[0] ~= "0")
+end
+
 local function question(txn, received)
     local headers = {}
     for name, values in pairs(received) do
@@ -63,6 +69,9 @@ local function question(txn, received)
     end
     headers["x-original-method"] = { txn.f:method() }
     headers["x-original-uri"] = { txn.f:pathq() }
+    if has_body(received) then
+        headers["x-original-body"] = { "yes" }
+    end
     return headers
 end
 

@@ -17,6 +17,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 const BODY: HeaderName = HeaderName::from_static("wayleave-body");
+const ORIGINAL_BODY: HeaderName = HeaderName::from_static("x-original-body");
 const DENY_STATUS: HeaderName = HeaderName::from_static("x-deny-status");
 const DENY_BODY: HeaderName = HeaderName::from_static("x-deny-body");
 
@@ -118,11 +119,15 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Fault> {
         .map_err(|_| bad("the description is not text"))
 }
 
-/// Whether the request that a proxy asks about has a body. Proxies may leave out the headers that
-/// say so; then a method that usually brings one counts as if it did.
+/// Whether the request that a proxy asks about has a body: `X-Original-Body` says so, if it is
+/// neither empty nor 0, since a question has none of its own. Proxies may leave out the headers that
+/// say so; then a method that usually brings one counts as if it did. No header says that there is
+/// none where another says that there is one.
 pub(crate) fn has_body(method: &str, headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    headers.contains_key(TRANSFER_ENCODING)
+    let mut said = headers.get_all(ORIGINAL_BODY).iter();
+    said.any(|value| !matches!(value.as_bytes(), b"" | b"0"))
+        || headers.contains_key(TRANSFER_ENCODING)
         || match length {
             Some(length) => length != b"0",
             None => matches!(method, "POST" | "PUT" | "PATCH"),

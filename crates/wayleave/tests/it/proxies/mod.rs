@@ -3,6 +3,7 @@
 mod api;
 mod asked;
 mod forms;
+mod message_signatures;
 mod passed;
 mod proxy;
 mod traefik;
