@@ -1,7 +1,9 @@
 //! The proxy asks Wayleave: who passes and who does not.
 
+use std::time::Duration;
+
 use serde_json::Value;
-use wayleave_core::{Audience, Environment};
+use wayleave_core::{Audience, Environment, Limit, Measure, Per, Rate};
 use wayleave_testkit::{Address, Answer, Call, DatabaseKind};
 
 use super::api::{ANSWER, Api, always};
@@ -55,6 +57,30 @@ behind_each_proxy! {
             check_refusals(&site, environment);
             assert!(site.api.take().is_empty());
         }
+    }
+
+    fn who_is_over_a_limit_is_told_when_to_come_again(kind: Kind) {
+        let rate = Rate::new(1, 10, 2).expect("a rate");
+        let limit = Limit { name: "calls".into(), per: Per::Credential, measure: Measure::Rate(rate) };
+        let site = Site::start(kind, Mode::ForwardAuth, Environment::Live, |settings| {
+            for environment in &mut settings.environments {
+                environment.surfaces.routes[0].limits = vec![limit.clone()];
+            }
+        })?;
+        let keys = site.node.keys(Environment::Live, Audience::Routes);
+        let token = site.node.token(Environment::Live, &keys);
+        let call = || site.front().get("/hello").bearer(&token).send();
+        call().expect(200);
+        call().expect(200);
+        let refused = call().expect(429);
+        assert_eq!(refused.header("retry-after"), Some("10"));
+        assert_eq!(refused.header("ratelimit"), Some("\"calls\";r=0;t=20"));
+        assert_eq!(refused.header("ratelimit-policy"), Some("\"calls\";q=2;w=20"));
+        assert_eq!(refused.json()["limit"], "calls");
+        assert_eq!(site.api.take().len(), 2);
+        site.node.clock.advance(Duration::from_secs(10));
+        call().expect(200);
+        call().expect(429);
     }
 
     fn every_status_of_a_refusal_reaches_the_client(kind: Kind) {
