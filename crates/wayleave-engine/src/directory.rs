@@ -45,6 +45,12 @@ impl LookupId {
     }
 }
 
+impl LookupId {
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for LookupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -579,6 +585,11 @@ impl Directory {
         self.shards[shard].write().remove(hash, id, |record| {
             credential_id.is_none_or(|wanted| record.credential_id == wanted)
         });
+    }
+
+    /// Whether what any credential may do fulfils a condition.
+    pub(crate) fn any_grant(&self, condition: impl Fn(&Grant) -> bool) -> bool {
+        self.grants.lock().keys().any(condition)
     }
 
     /// How many credentials there are.

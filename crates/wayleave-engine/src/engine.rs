@@ -14,6 +14,7 @@ use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
 use crate::limit::Limits;
 use crate::rehash::Rehash;
+use crate::replay::Replays;
 use crate::revoked::RevokedTokens;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
@@ -73,6 +74,7 @@ pub struct Engine {
     /// Counts up when a signing key is gone.
     pub(crate) key_epoch: AtomicU32,
     pub(crate) revoked_tokens: RevokedTokens,
+    pub(crate) replays: Replays,
     pub(crate) audit_key: AuditKey,
     pub(crate) rehash: Rehash,
     /// Tokens issued before this second are dead: the database was restored then.
@@ -171,8 +173,10 @@ impl Engine {
             signing_keys: ArcSwap::default(),
             key_epoch: AtomicU32::new(0),
             revoked_tokens: RevokedTokens::default(),
+            replays: Replays::new(),
         });
         engine.load().await?;
+        engine.look_back_for_nonces().await?;
         engine.tend_signing_keys().await?;
         engine.start_tending();
         engine.start_resealing();
@@ -570,6 +574,7 @@ impl Engine {
         }
         if due(TEND_INTERVAL) {
             self.tend_credentials().await?;
+            self.forget_used_nonces().await?;
         }
         if due(KEY_INTERVAL) {
             self.tend_signing_keys().await?;

@@ -27,6 +27,9 @@ pub struct Explanation {
 impl Engine {
     /// Explains a refusal of signed evidence; `None` where the evidence was no signature.
     pub fn explain(&self, evidence: &Evidence<'_>, refusal: &Unproven) -> Option<Explanation> {
+        if let Some(message) = &evidence.message {
+            return Some(self.explain_message(message, evidence, refusal));
+        }
         evidence.authentication?;
         let timestamp = read_timestamp(evidence).unwrap_or_default();
         let base_strings =
@@ -43,12 +46,12 @@ impl Engine {
 }
 
 /// A base string in a header: line feeds are written as the two characters `\n`.
-fn read_claimed(value: &[u8]) -> String {
+pub(crate) fn read_claimed(value: &[u8]) -> String {
     String::from_utf8_lossy(value).replace("\\n", "\n")
 }
 
 /// The difference from the candidate that agrees longest; none where one agrees wholly.
-fn nearest_difference(base_strings: &[String], claimed: &str) -> Option<Difference> {
+pub(crate) fn nearest_difference(base_strings: &[String], claimed: &str) -> Option<Difference> {
     let mut nearest: Option<Difference> = None;
     for ours in base_strings {
         let difference = signed::first_difference(ours, claimed)?;

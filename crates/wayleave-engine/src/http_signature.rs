@@ -1,18 +1,23 @@
 //! Proof by a signature over chosen parts of the request (RFC 9421).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wayleave_core::Scheme;
-use wayleave_protocol::Message;
 use wayleave_protocol::body_digest::{BodyDigest, read_content_digest};
 use wayleave_protocol::http_signature::{
     self, Algorithm, Policy, Presented, SignatureFault, SignatureInput, Signed, join_values,
     verify_hmac_sha256,
 };
+use wayleave_protocol::{Message, http_date};
 
-use crate::Unproven;
 use crate::authenticate::NOBODYS_SECRET;
 use crate::directory::{LookupId, Record};
 use crate::engine::Engine;
+use crate::explain::{nearest_difference, read_claimed};
+use crate::ports::random;
 use crate::proven::Proven;
+use crate::replay::Nonce;
+use crate::{Evidence, Explanation, Unproven};
 
 /// The header that names what is signed; whoever sends it proves the request by it.
 pub(crate) const SIGNATURE_INPUT: &str = "signature-input";
@@ -80,6 +85,11 @@ impl Engine {
             Ok(Proven {
                 caller: self.caller(lookup, record, Scheme::HttpSignature, None),
                 digests,
+                nonce: Some(Nonce {
+                    credential: lookup,
+                    nonce: input.nonce().unwrap_or_default().to_owned(),
+                    created_s: input.created().unwrap_or_default(),
+                }),
             })
         });
         found.unwrap_or_else(|| disproved(Unproven::UnknownKey))
@@ -106,6 +116,67 @@ impl Engine {
             }
         }
         Err(Unproven::Mismatch)
+    }
+}
+
+impl Engine {
+    /// Explains why no signature over a message proved a request, with the signature bases that we
+    /// built: there is nothing in them but what the request itself says.
+    pub(crate) fn explain_message(
+        &self,
+        message: &Message<'_>,
+        evidence: &Evidence<'_>,
+        refusal: &Unproven,
+    ) -> Explanation {
+        let input = join_values(message.values(SIGNATURE_INPUT)).unwrap_or_default();
+        let signature = join_values(message.values(SIGNATURE)).unwrap_or_default();
+        let presented = http_signature::read(&input, &signature).unwrap_or_default();
+        let base_strings: Vec<String> = presented
+            .iter()
+            .filter_map(|one| one.checked().ok())
+            .filter_map(|(input, _)| input.base(&Signed::Request(*message)).ok())
+            .collect();
+        let claimed = evidence.claimed_base_string.map(read_claimed);
+        let now_s = self.now().unix_s();
+        Explanation {
+            reason: refusal.to_string(),
+            server_time: http_date::format(now_s),
+            difference: claimed.and_then(|claimed| nearest_difference(&base_strings, &claimed)),
+            base_strings,
+            hint: hint(refusal, evidence.claimed_base_string.is_some()),
+        }
+    }
+
+    /// What a signature over a request has to be, as the value of `Accept-Signature` (RFC 9421
+    /// section 5.1), with a nonce that nobody has used.
+    pub fn signature_request(&self, has_body: bool) -> String {
+        let nonce = URL_SAFE_NO_PAD.encode(random::<16>(&*self.randomness));
+        let digest = if has_body { " \"content-digest\"" } else { "" };
+        format!("sig=(\"@method\" \"@target-uri\"{digest});created;nonce=\"{nonce}\"")
+    }
+}
+
+fn hint(refusal: &Unproven, claimed: bool) -> &'static str {
+    match refusal {
+        Unproven::Mismatch if claimed => {
+            "where no difference is shown the bases agree, so the key differs: a secret signs as the UTF-8 text that it was given as, not decoded"
+        }
+        Unproven::Mismatch => {
+            "compare these signature bases with the one that you signed, or send yours in the header Wayleave-Base-String (line feeds as \\n) and see the first difference"
+        }
+        Unproven::Signature(SignatureFault::Created { .. } | SignatureFault::Expired { .. }) => {
+            "created is the time of signing in seconds since 1970 UTC: set the client's clock"
+        }
+        Unproven::Replayed | Unproven::SignedBeforeStart => {
+            "give each request a nonce and a signature of its own, also when it is sent again"
+        }
+        Unproven::UnknownKey => {
+            "keyid is the public id of a credential; live and test have credentials of their own"
+        }
+        Unproven::Revoked => "ask for new keys: these were revoked",
+        _ => {
+            "cover @method, @target-uri and, where there is a body, content-digest; with created, nonce and keyid (see Accept-Signature)"
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use wayleave_protocol::body_digest::{BodyCheck, BodyDigest};
 
 use crate::engine::Engine;
+use crate::replay::Nonce;
 use crate::{Caller, Unproven};
 
 /// What [`Engine::authenticate`] found to hold. The caller is had from [`Engine::accept`], which
@@ -10,6 +11,8 @@ pub struct Proven {
     pub(crate) caller: Caller,
     /// What the body must hash to; empty: nothing was said about it.
     pub(crate) digests: Vec<BodyDigest>,
+    /// What was used up by this proof; `None`: the proof may be shown again.
+    pub(crate) nonce: Option<Nonce>,
 }
 
 impl Proven {
@@ -18,6 +21,7 @@ impl Proven {
         Proven {
             caller,
             digests: Vec::new(),
+            nonce: None,
         }
     }
 }
@@ -41,8 +45,13 @@ impl BodyClaim {
 }
 
 impl Engine {
-    /// Takes what was proven as proven for this one request. Errors: see [`Unproven`].
+    /// Takes what was proven as proven for this one request: what can be shown once only is used up.
+    /// Waits for the database only where nodes share it, or where a client's clock is ahead.
+    /// Errors: see [`Unproven`].
     pub async fn accept(&self, proven: Proven) -> Result<(Caller, BodyClaim), Unproven> {
+        if let Some(nonce) = &proven.nonce {
+            self.use_nonce(nonce).await?;
+        }
         Ok((proven.caller, BodyClaim(proven.digests)))
     }
 }

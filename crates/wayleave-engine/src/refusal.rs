@@ -42,6 +42,22 @@ pub enum Unproven {
     /// The digest that was signed cannot be counted on.
     #[error(transparent)]
     ContentDigest(ContentDigestError),
+    /// The request is for a name that is none of this environment's.
+    #[error(
+        "the host that was signed is none of this environment's: see public_url and authorities"
+    )]
+    ForeignAuthority,
+    /// The nonce of the signature was used before.
+    #[error("the nonce was used before: sign each request anew")]
+    Replayed,
+    /// The signature was made before this service started, so it may have been used then.
+    #[error(
+        "signed before the service started, so it may have been used before: sign the request anew"
+    )]
+    SignedBeforeStart,
+    /// Whether the nonce was used before cannot be found out now (503); says why, for the log.
+    #[error("it cannot be found out now whether the nonce was used before")]
+    Unavailable(String),
     /// The token does not hold.
     #[error("{}", token_reason(.0))]
     Token(TokenError),

@@ -16,8 +16,8 @@ mod key;
 mod policy;
 mod read;
 
-pub use component::{Component, ResponseMessage, Signed};
-pub use key::{Algorithm, hmac_sha256, verify_hmac_sha256};
+pub use component::{Component, ResponseMessage, Signed, normal_authority};
+pub use key::{Algorithm, PublicKey, PublicKeyError, hmac_sha256, verify_hmac_sha256};
 pub use policy::{Policy, WINDOW_S};
 pub use read::{Parameter, Presented, SignatureInput, join_values, read};
 

@@ -181,6 +181,7 @@ pub static TABLES: &[Table] = &[
             integer("revoked_at"),
         ],
     ),
+    table("used_nonce", &[text("name"), integer("expires_at")]),
     table(
         "audit",
         &[

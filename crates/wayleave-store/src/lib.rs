@@ -28,6 +28,7 @@ mod sealed;
 mod sealed_value;
 mod signing_key;
 mod snapshot;
+mod used_nonce;
 mod writer;
 
 pub use archive::{ArchiveRow, ArchiveTarget, Arrival, Column, ColumnKind, TABLES, Table, Value};
@@ -50,3 +51,4 @@ pub use sealed::{MasterKeyUse, SealedNoun, SealedRow};
 pub use sealed_value::SealedValue;
 pub use signing_key::SigningKey;
 pub use snapshot::{DatabaseState, Snapshot};
+pub use used_nonce::UsedNonce;

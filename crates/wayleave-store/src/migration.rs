@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0002_operating.sql"),
     include_str!("../migrations/0003_property.sql"),
     include_str!("../migrations/0004_plans.sql"),
+    include_str!("../migrations/0005_http_signatures.sql"),
 ];
 
 /// Any number: the key of the lock that lets one node migrate while the others wait.

@@ -147,6 +147,17 @@ impl Call {
         self.body("application/json", value.to_string())
     }
 
+    /// Takes another method.
+    pub fn method(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
+    /// Where it goes.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The headers that were added.
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers

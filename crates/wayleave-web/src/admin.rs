@@ -130,6 +130,7 @@ impl Admin {
             server_time: None,
             explanation: None,
             challenge: Some("Bearer realm=\"wayleave admin\""),
+            accept_signature: None,
         })
     }
 }

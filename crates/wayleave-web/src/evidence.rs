@@ -130,6 +130,7 @@ fn contradiction() -> Fault {
         server_time: None,
         explanation: None,
         challenge: Some(SIGNATURE_CHALLENGE),
+        accept_signature: None,
     }
 }
 
@@ -137,6 +138,10 @@ fn contradiction() -> Fault {
 pub(crate) fn fault(engine: &Engine, evidence: &Evidence<'_>, refusal: &Unproven) -> Fault {
     if refusal.is_bad_request() {
         return Fault::BadRequest(refusal.to_string());
+    }
+    if let Unproven::Unavailable(cause) = refusal {
+        let cause = cause.clone();
+        return Fault::Unavailable { cause };
     }
     let signed = evidence.authentication.is_some() || evidence.message.is_some();
     let explanation = match engine.environment() {
@@ -153,5 +158,6 @@ pub(crate) fn fault(engine: &Engine, evidence: &Evidence<'_>, refusal: &Unproven
             Unproven::NoProof | Unproven::OtherScheme => TOKEN_CHALLENGE,
             _ => INVALID_TOKEN_CHALLENGE,
         }),
+        accept_signature: None,
     }
 }

@@ -32,6 +32,8 @@ pub enum Fault {
         explanation: Option<Box<Explanation>>,
         /// For `WWW-Authenticate`.
         challenge: Option<&'static str>,
+        /// For `Accept-Signature` (RFC 9421 section 5.1), where signatures are taken.
+        accept_signature: Option<String>,
     },
     /// Proven but not admitted (403).
     NotAdmitted(NotAdmitted),

@@ -7,6 +7,7 @@
 
 mod admin;
 mod answer;
+mod authority;
 mod body;
 mod caught;
 mod dialect;
@@ -24,6 +25,7 @@ mod transport;
 
 pub use admin::Admin;
 pub use answer::Answer;
+pub use authority::Authorities;
 pub use body::{BodyError, BodyLimits, RequestBody};
 pub use caught::{Panicked, caught, panics_caught};
 pub use dialect::Dialect;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request, header};
 use hyper::body::{Body, Incoming};
-use wayleave_core::{Admission, Limit};
+use wayleave_core::{Admission, Limit, Scheme};
 use wayleave_engine::{
     Admitted, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
 };
+use wayleave_protocol::Message;
 use wayleave_proxy::ApiBehind;
 
 use crate::answer::Answer;
+use crate::authority::Authorities;
 use crate::body::{BodyLimits, RequestBody};
 use crate::caught::caught;
 use crate::dialect::{Dialect, content, introspection, oauth, token};
@@ -47,6 +49,8 @@ pub struct SurfaceSettings {
     pub prefix: String,
     /// The proxies whose word about clients counts.
     pub trusted_proxies: TrustedProxies,
+    /// Under which names clients reach it.
+    pub authorities: Authorities,
     /// `/oauth/token`, `/oauth/introspect`, `/oauth/revoke`.
     pub oauth: Option<Mount>,
     /// `/authorize/access_token` and `/api`.
@@ -145,9 +149,26 @@ impl<'p> SignedPaths<'p> {
     }
 }
 
+impl SurfaceSettings {
+    /// A host that something lies on is one under which clients reach the environment.
+    fn add_own_hosts(&mut self) {
+        let mounts = [&self.oauth, &self.platform, &self.token, &self.forward_auth];
+        let mounts = mounts.into_iter().flatten();
+        let content = self.content.as_ref().map(|content| &content.mount);
+        let of_mounts = mounts
+            .chain(content)
+            .filter_map(|mount| mount.host.as_ref());
+        let of_routes = self.routes.iter().filter_map(|route| route.host.as_ref());
+        for host in of_mounts.chain(of_routes) {
+            self.authorities.add_host(host);
+        }
+    }
+}
+
 impl Surfaces {
     /// The surfaces of an environment.
     pub fn new(engine: Arc<Engine>, mut settings: SurfaceSettings) -> Self {
+        settings.add_own_hosts();
         settings
             .routes
             .sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.host.is_none()));
@@ -280,8 +301,14 @@ impl Surfaces {
                 .map(Served::Answer),
             Place::Nothing => Err(Fault::NotFound),
             place @ (Place::Content { .. } | Place::Route(_)) => {
-                let scheme = settings.trusted_proxies.scheme(connection, &parts.headers);
-                self.pass(&place, target, parts, body, scheme)
+                let proxies = &settings.trusted_proxies;
+                let forwarded = proxies.forwarded_host(connection, &parts.headers);
+                let client = ClientSide {
+                    scheme: proxies.scheme(connection, &parts.headers),
+                    authority: forwarded
+                        .unwrap_or_else(|| target::authority(&parts.uri, &parts.headers)),
+                };
+                self.pass(&place, target, parts, body, client)
                     .await
                     .map(Served::Passes)
             }
@@ -381,7 +408,7 @@ impl Surfaces {
             Err(refusal) => self.prove_again(&evidence, refusal).await,
             proven => proven,
         };
-        let (caller, claim) = self.accept(&evidence, proven).await?;
+        let (caller, claim) = self.accept(&place, &evidence, proven).await?;
         let admitted = admit(&place, caller)?;
         let passage = self.take(&place, &admitted)?;
         let mut answer = forward_auth::passes(&admitted, &claim);
@@ -396,15 +423,15 @@ impl Surfaces {
         target: Target<'_>,
         parts: &Parts,
         body: Incoming,
-        scheme: &str,
+        client: ClientSide<'_>,
     ) -> Result<Pass, Fault> {
         check_path(place, target.path)?;
         let signed = signed_paths(place, target);
         let fields = evidence::signed_fields(&parts.headers);
         let asked = evidence::Asked {
             method: parts.method.as_str(),
-            scheme,
-            authority: target::authority(&parts.uri, &parts.headers),
+            scheme: client.scheme,
+            authority: client.authority,
             path: target.whole,
             paths: signed.as_slice(),
             query: target.query,
@@ -423,11 +450,11 @@ impl Surfaces {
                 let form = read_body(body, FORM_LIMIT_BYTES).await?;
                 evidence.form_body = Some(&form);
                 let proven = self.engine.authenticate(&evidence);
-                let (caller, claim) = self.accept(&evidence, proven).await?;
+                let (caller, claim) = self.accept(place, &evidence, proven).await?;
                 (caller, RequestBody::read(form.clone(), claim)?)
             }
             proven => {
-                let (caller, claim) = self.accept(&evidence, proven).await?;
+                let (caller, claim) = self.accept(place, &evidence, proven).await?;
                 (caller, RequestBody::incoming(body, limits, claim)?)
             }
         };
@@ -491,19 +518,53 @@ impl Surfaces {
     /// Takes what was proven, or says in an answer why nothing was.
     async fn accept(
         &self,
+        place: &Place<'_, '_>,
         evidence: &Evidence<'_>,
         proven: Result<Proven, Unproven>,
     ) -> Result<(Caller, BodyClaim), Fault> {
+        let message = evidence.message.as_ref();
+        let is_ours = |message: &Message<'_>| {
+            let authorities = &self.settings.authorities;
+            authorities.knows(message.scheme, message.authority)
+        };
         let accepted = match proven {
+            // What was signed for another name than ours is not for us.
+            Ok(_) if !message.is_none_or(is_ours) => Err(Unproven::ForeignAuthority),
             Ok(proven) => self.engine.accept(proven).await,
             Err(refusal) => Err(refusal),
         };
-        accepted.map_err(|refusal| self.unproven(evidence, &refusal))
+        accepted.map_err(|refusal| self.unproven(place, evidence, &refusal))
     }
 
-    fn unproven(&self, evidence: &Evidence<'_>, refusal: &Unproven) -> Fault {
-        evidence::fault(&self.engine, evidence, refusal)
+    /// The answer to a proof that does not hold; where signatures over the message would be taken,
+    /// with what they have to be.
+    fn unproven(
+        &self,
+        place: &Place<'_, '_>,
+        evidence: &Evidence<'_>,
+        refusal: &Unproven,
+    ) -> Fault {
+        let mut fault = evidence::fault(&self.engine, evidence, refusal);
+        let takes_signatures = matches!(place, Place::Route(route)
+            if route.route.admission.schemes.contains(Scheme::HttpSignature));
+        if let Fault::Unproven {
+            accept_signature, ..
+        } = &mut fault
+            && takes_signatures
+        {
+            *accept_signature = Some(self.engine.signature_request(evidence.has_body));
+        }
+        fault
     }
+}
+
+/// How the client itself made the request, whatever proxies are between.
+#[derive(Clone, Copy)]
+struct ClientSide<'a> {
+    /// `https` or `http`.
+    scheme: &'a str,
+    /// Host and port, as they were written.
+    authority: &'a str,
 }
 
 /// What serving a request came to, before its parts go along with it.

@@ -104,6 +104,20 @@ impl TrustedProxies {
         if is_tls { "https" } else { "http" }
     }
 
+    /// The host that the client wrote, where a trusted proxy says so: it may have changed `Host`.
+    pub(crate) fn forwarded_host<'h>(
+        &self,
+        connection: &Connection,
+        headers: &'h HeaderMap,
+    ) -> Option<&'h str> {
+        if !self.trusts(connection.peer) {
+            return None;
+        }
+        // Several proxies: the one that the client called wrote first.
+        let first = headers.get("x-forwarded-host")?.to_str().ok()?.split(',');
+        first.map(str::trim).find(|host| !host.is_empty())
+    }
+
     fn forwarded_proto<'h>(
         &self,
         connection: &Connection,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use wayleave_core::Environment;
 use wayleave_engine::{Algorithm, Database, Operators};
 use wayleave_proxy::ApiBehind;
-use wayleave_web::{ContentSurface, Mount, SurfaceSettings, TrustedProxies};
+use wayleave_web::{Authorities, ContentSurface, Mount, SurfaceSettings, TrustedProxies};
 
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
 use crate::operators_file::OperatorsFile;
@@ -65,6 +65,9 @@ pub struct Config {
 struct EnvironmentConfig {
     address: SocketAddr,
     public_url: Option<String>,
+    /// Further names under which clients reach it, such as `api.example.com:8443`.
+    #[serde(default)]
+    authorities: Vec<String>,
     host: Option<String>,
     #[serde(default)]
     prefix: String,
@@ -363,7 +366,13 @@ impl Config {
             database: self.database(environment, config)?,
             master_key: self
                 .in_data(&master_key.unwrap_or_else(|| default_master_key(environment))),
-            surfaces: self.surfaces(environment, limits)?,
+            surfaces: SurfaceSettings {
+                authorities: authorities(
+                    &format!("{environment}.authorities"),
+                    &config.authorities,
+                )?,
+                ..self.surfaces(environment, limits)?
+            },
         })
     }
 
@@ -427,6 +436,7 @@ impl Config {
         Ok(SurfaceSettings {
             prefix: String::new(),
             trusted_proxies: TrustedProxies::default(),
+            authorities: Authorities::default(),
             oauth: mount("surfaces.oauth", &surfaces.oauth, true)?,
             platform: mount("surfaces.platform", &surfaces.platform, false)?,
             token: mount("surfaces.token", &surfaces.token, false)?,
@@ -522,6 +532,22 @@ fn check_prefix(place: &str, prefix: &str) -> Result<(), ConfigError> {
 }
 
 /// A public URL is what partners put before every path.
+/// Names under which clients reach an environment besides its public URL.
+fn authorities(place: &str, names: &[String]) -> Result<Authorities, ConfigError> {
+    let mut authorities = Authorities::default();
+    for name in names {
+        let is_bare = name.parse::<http::uri::Authority>().is_ok() && !name.contains('@');
+        if !is_bare {
+            return Err(wrong(
+                place,
+                "has a name that is none: write host, or host and port, such as api.example.com:8443",
+            ));
+        }
+        authorities.add(name);
+    }
+    Ok(authorities)
+}
+
 fn check_public_url(place: &str, url: Option<&str>) -> Result<(), ConfigError> {
     let Some(url) = url else { return Ok(()) };
     let uri: Option<http::Uri> = url.parse().ok();

@@ -21,7 +21,9 @@ use wayleave_engine::{
 };
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 use wayleave_proxy::ApiBehind;
-use wayleave_web::{BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies};
+use wayleave_web::{
+    Authorities, BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies,
+};
 
 use crate::calls;
 use crate::cli::say;
@@ -313,6 +315,7 @@ fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
     SurfaceSettings {
         prefix: String::new(),
         trusted_proxies: TrustedProxies::default(),
+        authorities: Authorities::default(),
         oauth: mount(),
         platform: mount(),
         token: mount(),

@@ -11,7 +11,7 @@ use wayleave_engine::{
     Algorithm, Clock, Database, Engine, EngineSettings, Operators, Randomness, Refusal, Store,
     StoreError, StoreRuntime,
 };
-use wayleave_web::{Admin, Mount, SurfaceSettings, Surfaces, TrustedProxies};
+use wayleave_web::{Admin, Authorities, Mount, SurfaceSettings, Surfaces, TrustedProxies};
 
 use crate::key_file::{self, KeyFileError};
 use crate::metrics::Counters;
@@ -347,11 +347,24 @@ pub(crate) fn show(settings: &NodeSettings, engines: &[Arc<Engine>]) -> Vec<Arc<
         let shown = SurfaceSettings {
             prefix: environment.mount.prefix.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
+            authorities: authorities(environment, engine),
             ..environment.surfaces.clone()
         };
         Arc::new(Surfaces::new(engine.clone(), shown))
     });
     shown.collect()
+}
+
+/// Under which names clients reach an environment: those of its settings, its public URL and its
+/// address.
+fn authorities(environment: &EnvironmentSettings, engine: &Engine) -> Authorities {
+    let mut authorities = environment.surfaces.authorities.clone();
+    authorities.add_url(engine.issuer());
+    authorities.add_address(environment.address.address);
+    if let Some(host) = &environment.mount.host {
+        authorities.add_host(host);
+    }
+    authorities
 }
 
 /// The environments of an address, and what tells them apart.

@@ -371,7 +371,7 @@ fn write_authority(message: &Message<'_>, out: &mut String) {
 
 /// An authority in the form in which two are compared: in small letters, without the port that the
 /// scheme has anyway (RFC 9110 section 4.2.3).
-pub(crate) fn normal_authority(scheme: &str, authority: &str) -> String {
+pub fn normal_authority(scheme: &str, authority: &str) -> String {
     let lower = authority.to_ascii_lowercase();
     let default = if scheme.eq_ignore_ascii_case("https") {
         ":443"

@@ -396,6 +396,16 @@ impl VerifyingKey {
         jwk
     }
 
+    /// The bytes of the key: of P-256 the uncompressed point, of Ed25519 the 32 bytes, of RSA the
+    /// modulus.
+    pub(crate) fn point(&self) -> Vec<u8> {
+        match &self.members {
+            Members::Ec { x, y } => [&[4], x.as_slice(), y].concat(),
+            Members::Ed { x } => x.clone(),
+            Members::Rsa { n, .. } => n.clone(),
+        }
+    }
+
     /// The thumbprint of the key (RFC 7638, SHA-256, base64url).
     pub fn thumbprint(&self) -> String {
         self.members.thumbprint()

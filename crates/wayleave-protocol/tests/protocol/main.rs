@@ -6,8 +6,10 @@ mod described;
 mod formats;
 mod json_suite;
 mod jwt_refusals;
+mod message_signatures;
 mod signing_vectors;
 mod sigv4;
+mod structured_fields;
 mod wycheproof;
 
 /// A file under `tests/vectors` of the repository.

@@ -6,13 +6,15 @@ pub(crate) mod oauth;
 pub(crate) mod token;
 
 use http::header::{ALLOW, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use wayleave_engine::Explanation;
 
 use crate::answer::{self, Answer, set};
 use crate::fault::Fault;
 use crate::passage;
+
+const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
 /// A published wire contract: how errors look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +115,13 @@ impl Dialect {
                 set(answer, WWW_AUTHENTICATE, challenge);
             }
             _ => {}
+        }
+        if let Fault::Unproven {
+            accept_signature: Some(wanted),
+            ..
+        } = fault
+        {
+            set(answer, ACCEPT_SIGNATURE, wanted);
         }
         if matches!(self, Dialect::OAuth) {
             answer

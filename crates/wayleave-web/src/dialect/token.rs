@@ -67,6 +67,7 @@ fn unauthorized(is_get: bool) -> Fault {
         server_time: None,
         explanation: None,
         challenge: is_get.then_some(CHALLENGE),
+        accept_signature: None,
     }
 }
 

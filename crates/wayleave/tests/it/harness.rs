@@ -25,7 +25,9 @@ use wayleave_proxy::ApiBehind;
 use wayleave_testkit::{
     Address, Answer, DatabaseKind, FrozenClock, MessageSigner, Signer, TestDatabases, TestFolder,
 };
-use wayleave_web::{BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies};
+use wayleave_web::{
+    Authorities, BodyLimits, ContentSurface, Mount, Route, SurfaceSettings, TrustedProxies,
+};
 
 /// Tue, 16 Mar 2027 10:20:30 GMT: the clock of the signing vectors.
 pub(crate) const NOW_S: i64 = 1_805_192_430;
@@ -487,6 +489,7 @@ fn usual_surfaces() -> SurfaceSettings {
     SurfaceSettings {
         prefix: String::new(),
         trusted_proxies: TrustedProxies::default(),
+        authorities: Authorities::default(),
         oauth: mount(),
         platform: mount(),
         token: mount(),

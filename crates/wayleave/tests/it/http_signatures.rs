@@ -4,9 +4,9 @@
 use serde_json::json;
 use wayleave_core::{Audience, Environment};
 use wayleave_protocol::body_digest::{BodyDigest, content_digest};
-use wayleave_testkit::DatabaseKind;
+use wayleave_testkit::{Call, DatabaseKind, MessageSigner};
 
-use crate::harness::{TestNode, on_both_databases, route};
+use crate::harness::{NOW_S, TestNode, on_both_databases, route};
 use crate::raw_upstream::RawUpstream;
 
 const LIVE: Environment = Environment::Live;
@@ -137,4 +137,301 @@ fn the_api_behind_never_has_a_whole_body_that_is_another_than_was_signed() {
         assert!(text.len() - head < altered.len());
         assert!(!text.ends_with("0\r\n\r\n"), "an end of the body was sent");
     }
+}
+
+on_both_databases! {
+    fn a_signature_passes_once_and_never_again_also_after_a_restart(node: TestNode) {
+        let mut node = node;
+        let keys = node.signing_keys(LIVE);
+        let mut ahead = keys.message_signer();
+        ahead.created = Some(NOW_S + 200);
+        let calls = [keys.message_signer().get(node.live, "/hello"), ahead.get(node.live, "/hello")];
+        for call in &calls {
+            call.clone().send().expect(200);
+            call.clone().send().expect(401);
+        }
+        node.restart();
+        let again = |node: &TestNode, call: &Call| {
+            let fresh = node.live.get("/hello").header("Host", &host_of(call));
+            call.headers().iter().fold(fresh, |call, (name, value)| call.header(name, value)).send()
+        };
+        for later in [0, 1, 100, 199] {
+            node.clock.set(NOW_S + later);
+            for call in &calls {
+                again(&node, call).expect(401);
+            }
+        }
+        let mut fresh = keys.message_signer();
+        fresh.created = Some(NOW_S + 1);
+        node.clock.set(NOW_S + 1);
+        fresh.get(node.live, "/hello").send().expect(200);
+    }
+
+    fn of_many_at_once_with_one_nonce_one_passes(node: TestNode) {
+        let keys = node.signing_keys(LIVE);
+        let passed: usize = std::thread::scope(|scope| {
+            let (node, keys) = (&node, &keys);
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(move || {
+                (0..25).filter(|number| {
+                    let mut signer = keys.message_signer();
+                    signer.nonce = Some(format!("the {number}th"));
+                    signer.get(node.live, "/hello").send().status == 200
+                }).count()
+            })).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+        });
+        assert_eq!(passed, 25);
+    }
+}
+
+#[test]
+fn a_refused_request_uses_no_nonce_up() {
+    let node = TestNode::start(DatabaseKind::Sqlite);
+    let keys = node.signing_keys(LIVE);
+    let mut signer = keys.message_signer();
+    signer.nonce = Some("one".to_owned());
+    let mut wrong = signer.clone();
+    wrong.secret.push('x');
+    wrong.get(node.live, "/hello").send().expect(401);
+    signer.get(node.live, "/hello").send().expect(200);
+    // Another credential may have the same nonce.
+    let mut other = node.signing_keys(LIVE).message_signer();
+    other.nonce = Some("one".to_owned());
+    other.get(node.live, "/hello").send().expect(200);
+}
+
+#[test]
+fn each_part_and_parameter_that_is_asked_for_is_missed() {
+    let node = TestNode::start(DatabaseKind::Sqlite);
+    let keys = node.signing_keys(LIVE);
+    let parts = ["@method", "@authority", "@path", "@query"];
+    let send = |signer: MessageSigner, body: &[u8]| {
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        signer
+            .call(node.live, method, "/hello?a=1", &[], body)
+            .send()
+            .status
+    };
+    let signer = || keys.message_signer().covering(&parts);
+    assert_eq!((send(signer(), b""), send(signer(), b"x")), (200, 200));
+    for part in parts {
+        let rest: Vec<&str> = parts.into_iter().filter(|other| *other != part).collect();
+        assert_eq!(
+            send(keys.message_signer().covering(&rest), b""),
+            401,
+            "{part}"
+        );
+    }
+    let no_digest = MessageSigner {
+        components: parts.map(str::to_owned).to_vec(),
+        ..keys.message_signer()
+    };
+    let unsigned = no_digest.get(node.live, "/hello?a=1");
+    let unsigned = unsigned.method("POST").raw_body(b"x").send();
+    assert_eq!(
+        unsigned.status, 401,
+        "another method, and a body that nobody signed"
+    );
+    let with = |change: fn(&mut MessageSigner)| {
+        let mut signer = keys.message_signer();
+        change(&mut signer);
+        send(signer, b"")
+    };
+    assert_eq!(with(|signer| signer.created = None), 401);
+    assert_eq!(with(|signer| signer.nonce = Some(String::new())), 401);
+    assert_eq!(with(|signer| signer.key_id = String::new()), 401);
+    assert_eq!(with(|signer| signer.created = Some(NOW_S - 301)), 401);
+    assert_eq!(with(|signer| signer.created = Some(NOW_S + 301)), 401);
+    assert_eq!(with(|signer| signer.created = Some(NOW_S - 300)), 200);
+    assert_eq!(with(|signer| signer.created = Some(NOW_S + 300)), 200);
+    assert_eq!(with(|signer| signer.expires = Some(NOW_S - 1)), 401);
+    assert_eq!(with(|signer| signer.expires = Some(NOW_S)), 200);
+    assert_eq!(
+        with(|signer| signer.alg = Some("hmac-sha256".to_owned())),
+        200
+    );
+    assert_eq!(with(|signer| signer.alg = Some("ed25519".to_owned())), 401);
+    assert_eq!(with(|signer| signer.tag = Some("any".to_owned())), 200);
+}
+
+#[test]
+fn a_request_for_another_name_is_not_for_us() {
+    let node = TestNode::start_with(DatabaseKind::Sqlite, |settings| {
+        for environment in &mut settings.environments {
+            environment.surfaces.authorities.add("API.example:8443");
+        }
+    });
+    let keys = node.signing_keys(LIVE);
+    let status = |authority: &str, host: &str| {
+        let mut signer =
+            keys.message_signer()
+                .covering(&["@method", "@authority", "@path", "@query"]);
+        signer.authority = Some(authority.to_owned());
+        let call = signer.get(node.live, "/hello").header("Host", host);
+        call.send().status
+    };
+    assert_eq!(status("api.example:8443", "API.EXAMPLE:8443"), 200);
+    assert_eq!(status("elsewhere.example", "elsewhere.example"), 401);
+    assert_eq!(
+        status("api.example", "api.example"),
+        401,
+        "another port is another authority"
+    );
+    assert_eq!(status("elsewhere.example", "api.example:8443"), 401);
+    let local = format!("localhost:{}", node.live.port());
+    assert_eq!(status(&local, &local), 200);
+}
+
+#[test]
+fn a_401_says_what_a_signature_has_to_be_and_test_says_what_was_wrong() {
+    let node = TestNode::start(DatabaseKind::Sqlite);
+    let bare = node.live.get("/hello").send().expect(401);
+    let wanted = bare
+        .header("accept-signature")
+        .expect("what is wanted")
+        .to_owned();
+    assert!(
+        wanted.starts_with("sig=(\"@method\" \"@target-uri\");created;nonce=\""),
+        "{wanted}"
+    );
+    let with_body = node.live.post("/hello").json(&json!({})).send().expect(401);
+    assert!(
+        with_body
+            .header("accept-signature")
+            .is_some_and(|wanted| wanted.contains("content-digest"))
+    );
+    for environment in [LIVE, Environment::Test] {
+        let keys = node.signing_keys(environment);
+        let mut signer = keys.message_signer();
+        signer.secret.push('x');
+        let refused = signer
+            .get(node.address(environment), "/hello?a=1")
+            .send()
+            .expect(401)
+            .json();
+        assert_eq!(refused["message"], "Unauthorized");
+        assert!(refused["server_time"].is_string());
+        let explanation = &refused["explanation"];
+        if environment == LIVE {
+            assert!(explanation.is_null(), "{refused}");
+            continue;
+        }
+        assert_eq!(explanation["reason"], "signature mismatch");
+        let base = explanation["base_strings"][0].as_str().expect("a base");
+        assert!(
+            base.starts_with("\"@method\": GET\n\"@target-uri\": http://127.0.0.1:"),
+            "{base}"
+        );
+        let claimed = base.replace('\n', "\\n").replace("a=1", "a=2");
+        let call = signer
+            .get(node.test, "/hello?a=1")
+            .header("Wayleave-Base-String", &claimed);
+        let difference = &call.send().expect(401).json()["explanation"]["first_difference"];
+        assert_eq!(difference["line"], 2);
+        let old = MessageSigner {
+            created: Some(NOW_S - 1_000),
+            ..keys.message_signer()
+        };
+        let reason =
+            old.get(node.test, "/hello").send().expect(401).json()["explanation"]["reason"].clone();
+        assert_eq!(
+            reason,
+            "the signature was created 1000 s behind the server's clock; 300 s are allowed"
+        );
+    }
+}
+
+#[test]
+fn the_signature_of_a_known_key_counts_whatever_stands_beside_it() {
+    let node = TestNode::start(DatabaseKind::Sqlite);
+    let keys = node.signing_keys(LIVE);
+    let own = keys.message_signer().get(node.live, "/hello");
+    let value = |name: &str| {
+        let found = own.headers().iter().find(|(given, _)| given == name);
+        found.expect("a header").1.replacen("sig=", "", 1)
+    };
+    let (input, signature) = (value("Signature-Input"), value("Signature"));
+    let send = |inputs: &[&str], signatures: &[&str]| {
+        let labelled = |values: &[&str]| {
+            let members = values.iter().enumerate();
+            let members: Vec<String> = members
+                .map(|(place, value)| format!("l{place}={value}"))
+                .collect();
+            members.join(", ")
+        };
+        let call = node
+            .live
+            .get("/hello")
+            .header("Signature-Input", &labelled(inputs));
+        call.header("Signature", &labelled(signatures))
+            .send()
+            .status
+    };
+    let foreign = "(\"@method\");created=1;keyid=\"proxy\";alg=\"rsa-v1_5-sha256\"";
+    let too_many = [foreign, foreign, foreign, foreign, &input];
+    assert_eq!(
+        send(
+            &too_many,
+            &[":AA==:", ":AA==:", ":AA==:", ":AA==:", &signature]
+        ),
+        401
+    );
+    assert_eq!(
+        send(&[foreign, &input], &[&signature, ":AA==:"]),
+        401,
+        "labels belong together"
+    );
+    assert_eq!(
+        send(&[foreign, "1", &input], &[":AA==:", ":AA==:", &signature]),
+        200
+    );
+    assert_eq!(
+        send(&[foreign, "1", &input], &[":AA==:", ":AA==:", &signature]),
+        401,
+        "once"
+    );
+}
+
+#[test]
+fn behind_a_proxy_that_asks_the_body_is_left_to_those_who_see_it() {
+    let node = TestNode::start(DatabaseKind::Sqlite);
+    let keys = node.signing_keys(LIVE);
+    let mut signer = keys.message_signer();
+    signer.authority = Some("localhost:1234".to_owned());
+    let ask = |call: &Call, method: &str, host: &str| {
+        let ask = node
+            .live
+            .get("/auth/check")
+            .header("X-Forwarded-Method", method);
+        let ask = ask
+            .header("X-Forwarded-Uri", "/hello?a=1")
+            .header("X-Forwarded-Host", host);
+        let headers = call.headers().iter();
+        headers
+            .fold(ask, |ask, (name, value)| ask.header(name, value))
+            .send()
+    };
+    let own = format!("localhost:{}", node.live.port());
+    signer.authority = Some(own.clone());
+    let get = signer.get(node.live, "/hello?a=1");
+    let passed = ask(&get, "GET", &own).expect(204);
+    assert_eq!(passed.header("wayleave-scheme"), Some("http-signature"));
+    assert_eq!(passed.header("wayleave-body"), None);
+    ask(&get, "GET", &own).expect(401);
+    let post = signer.call(node.live, "POST", "/hello?a=1", &[], b"body");
+    let passed = ask(&post, "POST", &own).expect(204);
+    assert_eq!(passed.header("wayleave-body"), Some("check-digest"));
+    let undigested = signer.clone();
+    let call = undigested.call(node.live, "POST", "/hello?a=1", &[], b"");
+    ask(&call, "POST", &own).expect(401);
+    ask(
+        &signer.get(node.live, "/hello?a=1"),
+        "GET",
+        "elsewhere.example",
+    )
+    .expect(401);
+}
+
+fn host_of(call: &Call) -> String {
+    call.address().to_string()
 }
