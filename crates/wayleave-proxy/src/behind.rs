@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::counts::Counts;
 use crate::standing::Standing;
 use crate::upstream::{Upstream, UpstreamError};
 
@@ -22,7 +23,7 @@ pub struct ForwardSettings {
     /// How long the API behind may take until its answer begins, counted from the last piece of
     /// the request that it was given.
     pub answer_timeout: Duration,
-    /// How long it may fall silent within its answer, or a WebSocket on both sides.
+    /// How long it may fall silent within its answer.
     pub idle_timeout: Duration,
     /// On how many further servers a request is tried that got no answer. Only what is safe to
     /// repeat is tried again.
@@ -37,10 +38,6 @@ pub struct ForwardSettings {
     pub request_headers: HeaderRules,
     /// What is changed in the headers of answers.
     pub answer_headers: HeaderRules,
-    /// Whether clients may switch to WebSocket.
-    pub websocket: bool,
-    /// How the servers are checked; `None`: requests alone show how they stand.
-    pub health: Option<HealthCheck>,
 }
 
 impl Default for ForwardSettings {
@@ -55,8 +52,6 @@ impl Default for ForwardSettings {
             preserve_host: false,
             request_headers: HeaderRules::default(),
             answer_headers: HeaderRules::default(),
-            websocket: false,
-            health: None,
         }
     }
 }
@@ -112,6 +107,7 @@ pub struct Server {
     pub(crate) upstream: Upstream,
     pub(crate) host: HeaderValue,
     pub(crate) tls: Option<ServerTls>,
+    pub(crate) check: Option<HealthCheck>,
     standing: Standing,
 }
 
@@ -136,8 +132,22 @@ impl Server {
             host: HeaderValue::from_str(upstream.authority()).map_err(|_| UpstreamError)?,
             upstream,
             tls,
+            check: None,
             standing: Standing::default(),
         })
+    }
+
+    /// The same, asked how it is as often as this says.
+    pub fn with_check(mut self, check: HealthCheck) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Whether the other one can go on in its place: connections, standing and all. One over TLS
+    /// cannot, because whom to trust may have changed.
+    fn is_as(&self, other: &Server) -> bool {
+        let is_plain = self.tls.is_none() && other.tls.is_none();
+        is_plain && self.upstream == other.upstream && self.check == other.check
     }
 
     /// Where it is.
@@ -159,6 +169,7 @@ pub struct ApiBehind(Arc<Shared>);
 struct Shared {
     servers: Vec<Arc<Server>>,
     settings: ForwardSettings,
+    counts: Arc<Counts>,
     /// Whether the path of a request is the path to ask for.
     keeps_paths: bool,
 }
@@ -200,8 +211,29 @@ impl ApiBehind {
         ApiBehind(Arc::new(Shared {
             servers,
             settings,
+            counts: Arc::default(),
             keeps_paths,
         }))
+    }
+
+    /// The same settings, with what is known from before: its counts, and of servers that are still
+    /// there their connections and how they stand.
+    pub fn keeping(&self, before: &ApiBehind) -> Self {
+        let kept = |server: &Arc<Server>| {
+            let same = before.servers().iter().find(|known| server.is_as(known));
+            same.unwrap_or(server).clone()
+        };
+        ApiBehind(Arc::new(Shared {
+            servers: self.servers().iter().map(kept).collect(),
+            settings: self.0.settings.clone(),
+            counts: before.0.counts.clone(),
+            keeps_paths: self.0.keeps_paths,
+        }))
+    }
+
+    /// What was counted of it.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     /// Its servers.
@@ -325,6 +357,20 @@ mod tests {
             None,
             "it would be read as a host"
         );
+    }
+
+    #[test]
+    fn a_server_that_is_still_there_goes_on_as_it_stands() {
+        let api = |text: &str| text.parse::<ApiBehind>().expect("an API");
+        let before = api("http://a.internal");
+        before.counts().count_retry();
+        before.servers()[0].standing().checked(false);
+        before.servers()[0].standing().checked(false);
+        let same = api("http://a.internal").keeping(&before);
+        assert!(!same.servers()[0].standing().is_up());
+        assert_eq!(same.counts().retries(), 1);
+        let other = api("http://b.internal").keeping(&before);
+        assert!(other.servers()[0].standing().is_up());
     }
 
     #[test]

@@ -80,6 +80,17 @@ fn is_message_signature(name: &str) -> bool {
     matches!(name, "signature" | "signature-input")
 }
 
+/// Whether a header is not for an operator's rules: what Wayleave says, what belongs to a connection,
+/// and what the length of a body is read from.
+pub fn is_ours(name: &HeaderName) -> bool {
+    let plain = name.as_str().replace('_', "-");
+    is_kept_back(&plain)
+        || matches!(
+            plain.as_str(),
+            "content-length" | "trailer" | "request-id" | "via"
+        )
+}
+
 /// The names in `Connection`, but for the usual ones that are no names of other headers.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(CONNECTION).iter();

@@ -11,7 +11,9 @@
 mod answer;
 mod behind;
 mod connect;
+mod counts;
 mod headers;
+mod health;
 mod link;
 mod pool;
 mod proxy;
@@ -21,6 +23,9 @@ mod upstream;
 
 pub use answer::{AnswerBody, AnswerError};
 pub use behind::{ApiBehind, ForwardSettings, HeaderRules, HealthCheck, Server};
+pub use counts::Counts;
+pub use headers::is_ours;
+pub use health::watch;
 pub use proxy::{Inbound, Proxy, ProxyError};
 pub use standing::Standing;
 pub use upstream::{Upstream, UpstreamError};

@@ -137,6 +137,7 @@ where
                 Ok(answer) => return Ok(answer),
                 Err(Next::Over(error)) => return Err(error),
                 Err(Next::Anew) => {
+                    passing.api.counts().count_retry();
                     reuse = Reuse::Never;
                     home = Some(chosen);
                 }
@@ -147,6 +148,9 @@ where
                     }
                     passing.retries_left -= 1;
                     home = self.choose(&mut passing);
+                    if home.is_some() {
+                        passing.api.counts().count_retry();
+                    }
                 }
             }
         }

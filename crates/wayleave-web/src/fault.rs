@@ -130,6 +130,15 @@ impl Fault {
         }
     }
 
+    /// Whose fault it is: `client`, `upstream` (the API behind) or `gateway` (ours).
+    pub fn whose(&self) -> &'static str {
+        match self {
+            Fault::BadGateway { .. } | Fault::GatewayTimeout => "upstream",
+            _ if self.status().is_server_error() => "gateway",
+            _ => "client",
+        }
+    }
+
     /// What it says to people, with the next thing to do where there is one.
     pub fn message(&self) -> String {
         match self {
@@ -162,7 +171,10 @@ impl Fault {
             Fault::OutcomeUnknown { .. } => {
                 "whether this was done is not known: look before you repeat it".to_owned()
             }
-            Fault::BadGateway { .. } => "the API behind could not be reached".to_owned(),
+            Fault::BadGateway { .. } => {
+                "the API behind could not be reached, or gave no answer that can be passed on"
+                    .to_owned()
+            }
             Fault::GatewayTimeout => "the API behind did not answer in time".to_owned(),
         }
     }

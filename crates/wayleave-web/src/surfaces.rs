@@ -195,6 +195,14 @@ impl Surfaces {
         &self.settings.routes
     }
 
+    /// The APIs behind, with the names under which their requests are counted.
+    pub fn apis_behind(&self) -> impl Iterator<Item = (String, &ApiBehind)> {
+        let routes = self.settings.routes.iter();
+        let routes = routes.map(|route| (route.counted_as(), &route.upstream));
+        let content = self.settings.content.iter();
+        routes.chain(content.map(|content| (CONTENT.to_owned(), &content.upstream)))
+    }
+
     /// Whether the word of whoever connected counts about what was before it.
     pub fn trusts(&self, connection: &Connection) -> bool {
         self.settings.trusted_proxies.trusts(connection.peer)

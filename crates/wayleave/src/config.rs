@@ -3,6 +3,7 @@
 mod limit;
 mod limits;
 mod route;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use wayleave_core::Environment;
 use wayleave_engine::{Algorithm, Database, Operators};
-use wayleave_proxy::ApiBehind;
 use wayleave_web::{Authorities, ContentSurface, Mount, SurfaceSettings, TrustedProxies};
 
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
@@ -24,6 +24,7 @@ use crate::{safety, spelling};
 use self::limit::{LimitConfig, Limits, PlanConfig};
 use self::limits::LimitsConfig;
 use self::route::RouteConfig;
+use self::upstream::{Addresses, Forwarding, Servers};
 
 /// How long requests in flight may take after the end was asked for, unless set.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -169,7 +170,7 @@ struct ContentConfig {
     host: Option<String>,
     prefix: String,
     /// The API that answers in it, by environment.
-    upstream: BTreeMap<String, String>,
+    upstream: BTreeMap<String, Addresses>,
     /// Names of limits.
     limits: Vec<String>,
 }
@@ -432,6 +433,7 @@ impl Config {
         limits: &Limits,
     ) -> Result<SurfaceSettings, ConfigError> {
         let surfaces = &self.surfaces;
+        let mut servers = Servers::default();
         let content = mount("surfaces.content", &surfaces.content.surface(), false)?;
         Ok(SurfaceSettings {
             prefix: String::new(),
@@ -453,7 +455,11 @@ impl Config {
                     })?;
                     Some(ContentSurface {
                         mount,
-                        upstream: parse_upstream(&place, upstream)?,
+                        upstream: servers.behind(
+                            "surfaces.content",
+                            upstream,
+                            &Forwarding::default(),
+                        )?,
                         limits: limits
                             .named("surfaces.content.limits", &surfaces.content.limits)?,
                     })
@@ -461,7 +467,7 @@ impl Config {
             },
             forward_auth: mount("surfaces.forward_auth", &surfaces.forward_auth, true)?,
             body: self.limits.body(),
-            routes: route::routes(&self.route, environment, limits)?,
+            routes: route::routes(&self.route, environment, limits, &self.data, &mut servers)?,
         })
     }
 }
@@ -579,10 +585,6 @@ fn mount(
         host: config.host.clone(),
         prefix: config.prefix.clone(),
     }))
-}
-
-fn parse_upstream(place: &str, text: &str) -> Result<ApiBehind, ConfigError> {
-    text.parse().map_err(|error| wrong(place, error))
 }
 
 fn check_environments(settings: &NodeSettings) -> Result<(), ConfigError> {

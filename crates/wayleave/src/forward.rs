@@ -40,7 +40,10 @@ pub(crate) async fn forward_to_upstream(
     };
     let forwarding = proxy.forward(&admitted, &upstream, &path, request, &inbound);
     let fault = match caught(forwarding).await {
-        Ok(Ok(answer)) => return answer.map(Either::Right),
+        Ok(Ok(answer)) => {
+            upstream.counts().count_answer(answer.status());
+            return answer.map(Either::Right);
+        }
         Ok(Err(error)) => {
             if let Some(failure) = UpstreamFailure::of(&error) {
                 counters.count_upstream_failure(environment, failure);
@@ -49,6 +52,7 @@ pub(crate) async fn forward_to_upstream(
         }
         Err(panicked) => Fault::from(panicked),
     };
+    upstream.counts().count_answer(fault.status());
     let accept = accept.as_ref().and_then(|value| value.to_str().ok());
     dialect.render(&fault, accept, request_id).map(Either::Left)
 }

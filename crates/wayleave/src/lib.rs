@@ -44,3 +44,4 @@ mod serve;
 mod spelling;
 mod store_copy;
 mod supervisor;
+mod upstream_tls;

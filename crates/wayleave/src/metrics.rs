@@ -4,6 +4,8 @@
 //! additions, no lock, no allocation and no text. The blocks are summed when somebody asks.
 //! `docs/monitoring.md` says what each number means.
 
+pub(crate) mod behind;
+
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
@@ -13,8 +14,9 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use wayleave_core::Timestamp;
 use wayleave_engine::Engine;
+use wayleave_web::Surfaces;
 
-use crate::metrics::{Counters, seconds};
+use crate::metrics::{self, Counters, seconds};
 use crate::traces::TraceQueue;
 
 /// How long a database may take to answer a read and still count as there.
@@ -27,6 +29,7 @@ pub struct Monitor {
     engines: Vec<Arc<Engine>>,
     counters: Counters,
     spans: Option<Arc<TraceQueue>>,
+    shown: ArcSwap<Vec<Arc<Surfaces>>>,
     started_at: Option<Timestamp>,
     is_ending: AtomicBool,
 }
@@ -43,8 +46,14 @@ impl Monitor {
             engines,
             counters,
             spans,
+            shown: ArcSwap::default(),
             is_ending: AtomicBool::new(false),
         }
+    }
+
+    /// From now on it tells of the APIs behind these.
+    pub fn tell_of(&self, shown: &[Arc<Surfaces>]) {
+        self.shown.store(Arc::new(shown.to_vec()));
     }
 
     /// From now on the node is not ready: it ends.
@@ -67,9 +76,10 @@ impl Monitor {
             "/livez" => told(StatusCode::OK, &json!({ "status": "ok" })),
             "/readyz" => self.readiness().await,
             "/metrics" => {
-                let text =
+                let mut text =
                     self.counters
                         .render(&self.engines, self.spans.as_deref(), self.uptime_s());
+                text.push_str(&metrics::behind::render(&self.shown.load()));
                 typed(StatusCode::OK, METRICS_TYPE, text)
             }
             _ => told(

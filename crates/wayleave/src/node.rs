@@ -239,6 +239,7 @@ impl Node {
         let spans = tracing.as_ref().map(|tracing| tracing.queue.clone());
         let watching = Arc::new(Monitor::new(engines.clone(), counters.clone(), spans));
         let shown = show(&settings, &engines);
+        watching.tell_of(&shown);
         let mut served = Vec::new();
         let mut listeners = more;
         for BoundAddress {
@@ -304,7 +305,7 @@ pub(crate) struct Served {
 /// A node that serves.
 pub struct Running {
     server: Server,
-    monitor: Arc<Monitor>,
+    pub(crate) monitor: Arc<Monitor>,
     pub(crate) engines: Vec<Arc<Engine>>,
     pub(crate) settings: NodeSettings,
     pub(crate) served: Vec<Served>,

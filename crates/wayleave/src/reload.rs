@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use wayleave_core::Environment;
 use wayleave_engine::Operators;
-use wayleave_web::Admin;
+use wayleave_web::{Admin, Route, SurfaceSettings};
 
 use crate::node::{EnvironmentSettings, NodeSettings, Running, choices, show};
 use crate::server::CurrentTls;
@@ -32,6 +32,7 @@ impl Running {
         }
         self.take_over(wanted);
         let shown = show(&self.settings, &self.engines);
+        self.monitor.tell_of(&shown);
         for served in &self.served {
             let choices = choices(&self.settings, &shown, &served.environments);
             served.choices.store(Arc::new(choices));
@@ -71,9 +72,24 @@ impl Running {
         settings.trusted_proxies = wanted.trusted_proxies;
         settings.wrong_secrets_per_minute = wanted.wrong_secrets_per_minute;
         settings.plans = wanted.plans;
-        for (own, new) in settings.environments.iter_mut().zip(wanted.environments) {
+        for (own, mut new) in settings.environments.iter_mut().zip(wanted.environments) {
+            keep_what_is_known(&mut new.surfaces, &own.surfaces);
             own.surfaces = new.surfaces;
         }
+    }
+}
+
+/// How servers behind stand, their connections and the counts of their routes outlive the exchange
+/// where route and server are still there.
+fn keep_what_is_known(new: &mut SurfaceSettings, own: &SurfaceSettings) {
+    for route in &mut new.routes {
+        let is_same = |known: &&Route| known.path == route.path && known.host == route.host;
+        if let Some(known) = own.routes.iter().find(is_same) {
+            route.upstream = route.upstream.keeping(&known.upstream);
+        }
+    }
+    if let (Some(content), Some(known)) = (&mut new.content, &own.content) {
+        content.upstream = content.upstream.keeping(&known.upstream);
     }
 }
 

@@ -93,6 +93,7 @@ impl Server {
         let connections = Arc::new(AtomicU64::new(0));
         let open = Arc::new(AtomicUsize::new(0));
         let cores = settings.counters.cores();
+        let mut shown = shown_choices(&listeners);
         let mut per_thread: Vec<Vec<Acceptor>> = cores.iter().map(|_| Vec::new()).collect();
         for listener in listeners {
             for (socket, thread) in listener.bound.sockets.into_iter().zip(&mut per_thread) {
@@ -113,6 +114,7 @@ impl Server {
                 stopped: stopped.clone(),
                 drain_timeout: settings.drain_timeout,
                 tracing: settings.tracing.clone(),
+                watches: std::mem::take(&mut shown),
             };
             let thread = std::thread::Builder::new().name(format!("wayleave-{number}"));
             handles.push(thread.spawn(move || serve_core(acceptors, start))?);
@@ -146,6 +148,30 @@ struct CoreStart {
     stopped: watch::Receiver<bool>,
     drain_timeout: Duration,
     tracing: Option<Tracing>,
+    /// What is shown, for the core that asks the servers behind how they are; else nothing.
+    watches: Vec<Arc<ArcSwap<Choices>>>,
+}
+
+/// What all addresses show.
+fn shown_choices(listeners: &[Listener]) -> Vec<Arc<ArcSwap<Choices>>> {
+    let services = listeners.iter().map(|listener| &listener.service);
+    let choices = services.filter_map(|service| match service {
+        Service::Environments(choices) => Some(choices.clone()),
+        _ => None,
+    });
+    choices.collect()
+}
+
+/// The servers behind that are asked how they are.
+fn servers_behind(shown: &[Arc<ArcSwap<Choices>>]) -> Vec<Arc<wayleave_proxy::Server>> {
+    let mut servers = Vec::new();
+    for choices in shown {
+        for (_, surfaces) in choices.load().iter() {
+            let apis = surfaces.apis_behind();
+            servers.extend(apis.flat_map(|(_, api)| api.servers().iter().cloned()));
+        }
+    }
+    servers
 }
 
 /// What the connections of one core share.
@@ -183,6 +209,10 @@ fn serve_core(acceptors: Vec<Acceptor>, start: CoreStart) {
         });
         let keeping = core.clone();
         tokio::task::spawn_local(async move { keeping.proxy.keep().await });
+        if !start.watches.is_empty() {
+            let shown = start.watches;
+            tokio::task::spawn_local(wayleave_proxy::watch(move || servers_behind(&shown)));
+        }
         for acceptor in acceptors {
             tokio::task::spawn_local(accept(acceptor, core.clone()));
         }

@@ -15,6 +15,8 @@ use crate::fault::Fault;
 use crate::passage;
 
 const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+/// Says whose fault a 5xx is: `upstream` or `gateway`.
+const FAULT: HeaderName = HeaderName::from_static("wayleave-fault");
 
 /// A published wire contract: how errors look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +90,9 @@ impl Dialect {
             }
         };
         self.set_headers(&mut answer, fault);
+        if status.is_server_error() {
+            set(&mut answer, FAULT, fault.whose());
+        }
         answer
     }
 
@@ -183,6 +188,7 @@ fn problem_body(fault: &Fault, message: &str, request_id: &str) -> Value {
         body.insert("detail".into(), json!(message));
     }
     body.insert("request_id".into(), json!(request_id));
+    body.insert("fault".into(), json!(fault.whose()));
     if let Fault::TooFast(exceeded) = fault {
         body.insert("limit".into(), json!(exceeded.limit));
     }

@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use wayleave_core::{Admission, Audience, Environment, Scheme, Scope, check_name};
+use wayleave_proxy::ApiBehind;
 use wayleave_web::Route;
 
 use super::limit::Limits;
-use super::{ConfigError, check_prefix, parse_upstream, wrong};
+use super::upstream::{Addresses, Forwarding, HealthConfig, Servers};
+use super::{ConfigError, check_prefix, wrong};
 
 /// A `[[route]]` of the file.
 #[derive(Debug, Deserialize)]
@@ -23,15 +26,58 @@ pub(super) struct RouteConfig {
     #[serde(default)]
     limits: Vec<String>,
     /// By environment: `live` and `test`. An environment without one lacks the route.
-    upstream: BTreeMap<String, String>,
+    upstream: BTreeMap<String, Addresses>,
     body_bytes: Option<u64>,
+    connect_timeout_s: Option<u64>,
+    answer_timeout_s: Option<u64>,
+    idle_timeout_s: Option<u64>,
+    retries: Option<u32>,
+    #[serde(default)]
+    strip_prefix: String,
+    #[serde(default)]
+    add_prefix: String,
+    #[serde(default)]
+    preserve_host: bool,
+    set_request_headers: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    remove_request_headers: Vec<String>,
+    set_answer_headers: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    remove_answer_headers: Vec<String>,
+    health: Option<HealthConfig>,
+    /// Whom to trust about `https` servers, in PEM.
+    ca_file: Option<PathBuf>,
 }
 
-/// The routes that an environment has: those with an upstream for it.
+impl RouteConfig {
+    fn forwarding(&self, data: &Path) -> Forwarding<'_> {
+        Forwarding {
+            path: &self.path,
+            connect_timeout_s: self.connect_timeout_s,
+            answer_timeout_s: self.answer_timeout_s,
+            idle_timeout_s: self.idle_timeout_s,
+            retries: self.retries,
+            strip_prefix: &self.strip_prefix,
+            add_prefix: &self.add_prefix,
+            preserve_host: self.preserve_host,
+            set_request_headers: self.set_request_headers.as_ref(),
+            remove_request_headers: &self.remove_request_headers,
+            set_answer_headers: self.set_answer_headers.as_ref(),
+            remove_answer_headers: &self.remove_answer_headers,
+            health: self.health.as_ref(),
+            ca_file: self.ca_file.as_ref().map(|file| data.join(file)),
+        }
+    }
+}
+
+/// The routes that an environment has: those with an upstream for it. `data`: where relative paths
+/// start.
 pub(super) fn routes(
     configs: &[RouteConfig],
     environment: Environment,
     limits: &Limits,
+    data: &Path,
+    servers: &mut Servers,
 ) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Vec::new();
     for (number, config) in configs.iter().enumerate() {
@@ -41,13 +87,19 @@ pub(super) fn routes(
         };
         routes.push(Route {
             limits: limits.named(&format!("{place}.limits"), &config.limits)?,
-            ..route(&place, config, upstream)?
+            ..route(&place, config, |place| {
+                servers.behind(place, upstream, &config.forwarding(data))
+            })?
         });
     }
     Ok(routes)
 }
 
-fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, ConfigError> {
+fn route(
+    place: &str,
+    config: &RouteConfig,
+    upstream: impl FnOnce(&str) -> Result<ApiBehind, ConfigError>,
+) -> Result<Route, ConfigError> {
     if config.path != "/" {
         check_prefix(&format!("{place}.path"), &config.path)?;
     }
@@ -77,7 +129,7 @@ fn route(place: &str, config: &RouteConfig, upstream: &str) -> Result<Route, Con
             schemes: parse_all::<Scheme, _>(&format!("{place}.schemes"), &config.schemes)?,
             scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
         },
-        upstream: parse_upstream(&format!("{place}.upstream"), upstream)?,
+        upstream: upstream(place)?,
         body_bytes: config.body_bytes,
         name: checked_name(place, config)?,
         limits: Vec::new(),

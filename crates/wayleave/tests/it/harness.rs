@@ -204,6 +204,14 @@ impl TestNode {
         panic!("the files are still in use after ten seconds");
     }
 
+    /// Takes over other settings while it serves. Routes to the sample API lead nowhere then.
+    pub(crate) fn reload(&mut self, change: impl FnOnce(&mut NodeSettings)) {
+        change(&mut self.settings);
+        let running = self.running.as_mut().expect("a running node");
+        let reloaded = running.reload(self.settings.clone(), operators(&self.properties));
+        reloaded.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Ends the node and starts it again on the same data.
     pub(crate) fn restart(&mut self) {
         self.halt();
@@ -721,15 +729,19 @@ pub(crate) fn sample_api() -> SampleApi {
         tls: None,
         service: Service::SampleApi,
     };
-    let settings = ServerSettings {
+    let server = Server::start(vec![listener], &small_server()).expect("a server");
+    SampleApi {
+        address,
+        _server: server,
+    }
+}
+
+/// How a server runs that stands behind, on one thread.
+pub(crate) fn small_server() -> ServerSettings {
+    ServerSettings {
         run: 0,
         counters: Counters::new(1),
         drain_timeout: std::time::Duration::from_secs(1),
         tracing: None,
-    };
-    let server = Server::start(vec![listener], &settings).expect("a server");
-    SampleApi {
-        address,
-        _server: server,
     }
 }

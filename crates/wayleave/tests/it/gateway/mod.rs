@@ -3,8 +3,11 @@
 
 mod answers;
 mod connections;
+mod encrypted;
 mod requests;
+mod rewriting;
 mod scripted;
+mod several;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,6 +42,22 @@ impl Gateway {
         let keys = node.keys(Environment::Live, Audience::Routes);
         let token = node.token(Environment::Live, &keys);
         Gateway { node, token }
+    }
+
+    /// Takes over other routes while it serves.
+    pub(crate) fn reload(&mut self, routes: Vec<Route>) {
+        self.node.reload(|settings| {
+            let own = &mut settings.environments[0].surfaces.routes;
+            own.retain(|route| !route.path.starts_with("/behind"));
+            own.extend(routes);
+        });
+    }
+
+    /// The value of a metric, by its line without the value.
+    pub(crate) fn metric(&self, line: &str) -> Option<u64> {
+        let metrics = self.node.monitor.get("/metrics").send().expect(200).text();
+        let found = metrics.lines().find_map(|own| own.strip_prefix(line));
+        found.map(|value| value.trim().parse().expect("a number"))
     }
 
     /// A request of somebody who may pass.
