@@ -8,6 +8,8 @@
 //! | module | format | document |
 //! | --- | --- | --- |
 //! | [`http_date`] | the date form of HTTP headers | RFC 9110 5.6.7 |
+//! | [`http_framing`] | where requests begin and end on a connection | RFC 9112 |
+//! | [`http2_frames`] | what the frames of a client cost | RFC 9113 |
 //! | [`key_text`] | ids and secrets as text | docs/keys.md |
 //! | [`guid`] | ids of the content dialect | RFC 9562 |
 //! | [`basic`] | Basic credentials | RFC 7617 |
@@ -28,7 +30,9 @@ pub mod body_digest;
 pub mod described;
 pub mod form;
 pub mod guid;
+pub mod http2_frames;
 pub mod http_date;
+pub mod http_framing;
 pub mod http_signature;
 pub mod iso8601;
 pub mod json;

@@ -82,6 +82,8 @@ pub enum Fault {
     },
     /// The caller comes too soon for one of its limits (429).
     TooFast(Box<Exceeded>),
+    /// Too many requests are in flight, in all or of this partner (503).
+    Overloaded,
     /// Our fault (500). The cause goes to the log, never into the answer (law 9).
     Internal {
         /// For the log.
@@ -122,7 +124,7 @@ impl Fault {
             Fault::Taken(_) | Fault::Conflict(_) => StatusCode::CONFLICT,
             Fault::TooMany { .. } | Fault::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } => {
+            Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } | Fault::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Fault::BadGateway { .. } => StatusCode::BAD_GATEWAY,
@@ -166,6 +168,7 @@ impl Fault {
                 "too many requests for the limit {}: the next one may come in {} s",
                 exceeded.limit, exceeded.retry_after_s
             ),
+            Fault::Overloaded => "too many requests are in flight; try again".to_owned(),
             Fault::Internal { .. } => "something went wrong on our side".to_owned(),
             Fault::Unavailable { .. } => "not available for the moment; try again".to_owned(),
             Fault::OutcomeUnknown { .. } => {
@@ -219,6 +222,7 @@ impl Fault {
             Fault::Taken(_) => "taken",
             Fault::TooMany { .. } => "too-many-requests",
             Fault::TooFast(_) => "rate-limited",
+            Fault::Overloaded => "overloaded",
             Fault::Internal { .. } => "internal",
             Fault::Unavailable { .. } => "unavailable",
             Fault::OutcomeUnknown { .. } => "outcome-unknown",

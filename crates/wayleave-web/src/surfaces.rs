@@ -665,6 +665,9 @@ fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
         "a backslash"
     } else if !is_content && path.contains("//") {
         "a double slash"
+    } else if !is_content && path.contains(';') {
+        // Some servers take what follows off before they look for the resource.
+        "a semicolon"
     } else if !is_content && has_needless_escape(path) {
         "an escape that hides a letter, a slash or a control character"
     } else {
@@ -693,7 +696,7 @@ fn has_needless_escape(path: &str) -> bool {
             Some(byte) => {
                 byte.is_ascii_alphanumeric()
                     || byte.is_ascii_control()
-                    || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\')
+                    || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\' | b';')
             }
         }
     })

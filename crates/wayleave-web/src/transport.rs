@@ -80,7 +80,8 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of theirs.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 

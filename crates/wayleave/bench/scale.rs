@@ -269,6 +269,7 @@ fn open(folder: &Path, test_database: &str, store_runtime: &StoreRuntime) -> Res
         monitor: None,
         drain_timeout: std::time::Duration::from_secs(10),
         traces: None,
+        limits: wayleave::server::ServerLimits::default(),
         threads: available_threads(),
     };
     let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));

@@ -293,6 +293,7 @@ impl Config {
                 .as_ref()
                 .map(TracesConfig::settings)
                 .transpose()?,
+            limits: self.limits.server()?,
         };
         check_environments(&settings)?;
         for environment in &settings.environments {

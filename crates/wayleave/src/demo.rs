@@ -31,7 +31,7 @@ use crate::config::{DEFAULT_DRAIN_TIMEOUT, available_threads, default_master_key
 use crate::key_file;
 use crate::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
 use crate::ports::{SystemClock, SystemRandomness};
-use crate::server::{Bound, Listener, Service};
+use crate::server::{Bound, Listener, ServerLimits, Service};
 use crate::supervisor::Signals;
 
 /// The path of the sample API that the demonstration protects; of a person's own API it is all.
@@ -306,6 +306,7 @@ fn node_settings(settings: &DemoSettings, upstream: &ApiBehind, threads: usize) 
         threads,
         drain_timeout: DEFAULT_DRAIN_TIMEOUT,
         traces: None,
+        limits: ServerLimits::default(),
     }
 }
 

@@ -31,7 +31,6 @@ mod duration;
 mod findings;
 mod forward;
 mod key_lint;
-mod malformed;
 mod master_key;
 mod moment;
 mod place;

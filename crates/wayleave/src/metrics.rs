@@ -68,6 +68,62 @@ impl UpstreamFailure {
     }
 }
 
+/// Why a connection or request was cut off or refused before anything else was looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnedAway {
+    /// It is no request, or one that could be read in two ways.
+    Malformed,
+    /// Its address is too long.
+    TargetTooLong,
+    /// Its headers are too large or too many.
+    HeadTooLarge,
+    /// A head took too long.
+    SlowHead,
+    /// The client took its answer too slowly.
+    SlowReader,
+    /// HTTP/2 frames that ask for nothing.
+    Flood,
+    /// A TLS handshake failed or took too long.
+    Handshake,
+    /// There were enough connections.
+    Connections,
+    /// There were enough connections from its address.
+    ConnectionsOfPeer,
+    /// There were enough requests in flight, in all or of its partner.
+    Overload,
+}
+
+impl TurnedAway {
+    /// All of them, in the order of their numbers (`why as usize`).
+    pub const ALL: [TurnedAway; 10] = [
+        TurnedAway::Malformed,
+        TurnedAway::TargetTooLong,
+        TurnedAway::HeadTooLarge,
+        TurnedAway::SlowHead,
+        TurnedAway::SlowReader,
+        TurnedAway::Flood,
+        TurnedAway::Handshake,
+        TurnedAway::Connections,
+        TurnedAway::ConnectionsOfPeer,
+        TurnedAway::Overload,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            TurnedAway::Malformed => "malformed",
+            TurnedAway::TargetTooLong => "target_too_long",
+            TurnedAway::HeadTooLarge => "head_too_large",
+            TurnedAway::SlowHead => "slow_head",
+            TurnedAway::SlowReader => "slow_reader",
+            TurnedAway::Flood => "flood",
+            TurnedAway::Handshake => "handshake",
+            TurnedAway::Connections => "connections",
+            TurnedAway::ConnectionsOfPeer => "connections_of_peer",
+            TurnedAway::Overload => "overload",
+        }
+    }
+}
+
 /// The counters of one core. The alignment keeps two cores' blocks off one cache line (and off the
 /// pair of lines that is fetched together).
 #[derive(Default)]
@@ -77,6 +133,7 @@ pub struct CoreCounters {
     refusals: [[AtomicU64; REFUSALS.len()]; ENVIRONMENTS.len()],
     upstream_failures: [[AtomicU64; UpstreamFailure::ALL.len()]; ENVIRONMENTS.len()],
     admin_requests: Classes,
+    turned_away: [AtomicU64; TurnedAway::ALL.len()],
     accepted: AtomicU64,
     closed: AtomicU64,
 }
@@ -119,6 +176,11 @@ impl CoreCounters {
     /// An API behind gave no answer.
     pub fn count_upstream_failure(&self, environment: Environment, failure: UpstreamFailure) {
         add(&self.upstream_failures[place(Some(environment))][failure as usize]);
+    }
+
+    /// A connection or request was cut off or refused.
+    pub fn count_turned_away(&self, why: TurnedAway) {
+        add(&self.turned_away[why as usize]);
     }
 
     /// A connection was accepted.
@@ -245,6 +307,15 @@ impl Counters {
         for (class, status) in CLASSES.iter().enumerate() {
             let count = self.sum(|core| &core.admin_requests[class]);
             text.line(&format!("status=\"{status}\""), count);
+        }
+        text.begin(
+            "wayleave_turned_away_total",
+            "counter",
+            "Connections and requests that were cut off or refused by a limit, by reason.",
+        );
+        for why in TurnedAway::ALL {
+            let count = self.sum(|core| &core.turned_away[why as usize]);
+            text.line(&format!("reason=\"{}\"", why.as_str()), count);
         }
         // Closed ones first: a connection that ends meanwhile must not make the difference negative.
         let closed = self.sum(|core| &core.closed);

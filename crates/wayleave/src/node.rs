@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use wayleave_core::{Environment, Plan};
 use wayleave_engine::{
     Algorithm, Clock, Database, Engine, EngineSettings, Operators, Randomness, Refusal, Store,
@@ -17,7 +18,8 @@ use crate::key_file::{self, KeyFileError};
 use crate::metrics::Counters;
 use crate::monitor::Monitor;
 use crate::server::{
-    Bound, Choices, CurrentTls, Listener, Server, ServerSettings, Service, callable,
+    Bound, Choices, CurrentTls, Gate, Listener, Server, ServerLimits, ServerSettings, Service,
+    callable,
 };
 use crate::tls::{self, TlsError, TlsFiles};
 use crate::traces::{TraceSettings, Tracing};
@@ -75,6 +77,8 @@ pub struct NodeSettings {
     pub drain_timeout: Duration,
     /// How requests are traced; `None`: not.
     pub traces: Option<TraceSettings>,
+    /// What clients may do.
+    pub limits: ServerLimits,
 }
 
 /// Why a node does not start. Each says what to do.
@@ -238,6 +242,7 @@ impl Node {
         };
         let spans = tracing.as_ref().map(|tracing| tracing.queue.clone());
         let watching = Arc::new(Monitor::new(engines.clone(), counters.clone(), spans));
+        let gate = Gate::new(&settings.limits, settings.trusted_proxies.clone());
         let shown = show(&settings, &engines);
         watching.tell_of(&shown);
         let mut served = Vec::new();
@@ -250,7 +255,7 @@ impl Node {
         {
             let choices = choices(&settings, &shown, &environments);
             let choices = Arc::new(ArcSwap::from_pointee(choices));
-            let tls = load_tls(tls.as_ref())?;
+            let tls = load_tls(tls.as_ref(), &settings)?;
             listeners.push(Listener {
                 bound,
                 tls: tls.clone(),
@@ -265,7 +270,7 @@ impl Node {
         let operators = Arc::new(ArcSwap::from_pointee(operators));
         let desk = Admin::new(&shown, operators.clone(), settings.trusted_proxies.clone());
         let desk = Arc::new(ArcSwap::from_pointee(desk));
-        let admin_tls = load_tls(settings.admin.tls.as_ref())?;
+        let admin_tls = load_tls(settings.admin.tls.as_ref(), &settings)?;
         listeners.push(Listener {
             bound: admin,
             tls: admin_tls.clone(),
@@ -281,8 +286,11 @@ impl Node {
             counters,
             drain_timeout: settings.drain_timeout,
             tracing,
+            limits: settings.limits.clone(),
+            gate: gate.clone(),
         };
         Ok(Running {
+            gate,
             server: Server::start(listeners, &how)?,
             monitor: watching,
             engines,
@@ -306,6 +314,7 @@ pub(crate) struct Served {
 pub struct Running {
     server: Server,
     pub(crate) monitor: Arc<Monitor>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) engines: Vec<Arc<Engine>>,
     pub(crate) settings: NodeSettings,
     pub(crate) served: Vec<Served>,
@@ -443,9 +452,25 @@ fn url(address: SocketAddr, tls: bool) -> String {
     )
 }
 
-fn load_tls(files: Option<&TlsFiles>) -> Result<Option<CurrentTls>, TlsError> {
-    let loaded = files.map(tls::load).transpose()?;
+fn load_tls(
+    files: Option<&TlsFiles>,
+    settings: &NodeSettings,
+) -> Result<Option<CurrentTls>, TlsError> {
+    let loaded = files.map(|files| load_certificate(files, settings));
+    let loaded = loaded.transpose()?;
     Ok(loaded.map(|config| Arc::new(ArcSwap::new(config))))
+}
+
+/// Reads a certificate, for the protocols of the settings.
+pub(crate) fn load_certificate(
+    files: &TlsFiles,
+    settings: &NodeSettings,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let config = tls::load(files)?;
+    Ok(match settings.limits.http2_streams {
+        0 => tls::without_http2(config),
+        _ => config,
+    })
 }
 
 async fn open_engine(

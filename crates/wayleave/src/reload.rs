@@ -8,9 +8,9 @@ use wayleave_core::Environment;
 use wayleave_engine::Operators;
 use wayleave_web::{Admin, Route, SurfaceSettings};
 
-use crate::node::{EnvironmentSettings, NodeSettings, Running, choices, show};
+use crate::node::{EnvironmentSettings, NodeSettings, Running, choices, load_certificate, show};
 use crate::server::CurrentTls;
-use crate::tls::{self, TlsError, TlsFiles};
+use crate::tls::{TlsError, TlsFiles};
 
 /// A certificate that is ready to be used, and where.
 type Exchange = (CurrentTls, Arc<ServerConfig>);
@@ -43,6 +43,7 @@ impl Running {
         }
         self.operators.store(Arc::new(operators));
         let proxies = self.settings.trusted_proxies.clone();
+        self.gate.trust(proxies.clone());
         let desk = Admin::new(&shown, self.operators.clone(), proxies);
         self.desk.store(Arc::new(desk));
         Ok(needs_restart)
@@ -53,7 +54,8 @@ impl Running {
         let mut exchanges = Vec::new();
         let mut add = |current: &Option<CurrentTls>, files: Option<&TlsFiles>| {
             if let (Some(current), Some(files)) = (current, files) {
-                exchanges.push((current.clone(), tls::load(files)?));
+                let loaded = load_certificate(files, &self.settings)?;
+                exchanges.push((current.clone(), loaded));
             }
             Ok(())
         };
@@ -146,6 +148,10 @@ fn needing_restart(own: &NodeSettings, wanted: &NodeSettings) -> Vec<String> {
     compare("monitor.address".into(), own.monitor == wanted.monitor);
     compare("traces".into(), own.traces == wanted.traces);
     compare("tokens.algorithm".into(), own.algorithm == wanted.algorithm);
+    compare(
+        "limits (of connections and heads)".into(),
+        own.limits == wanted.limits,
+    );
     compare("threads".into(), own.threads == wanted.threads);
     compare(
         "drain_timeout_s".into(),

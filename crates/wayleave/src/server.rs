@@ -4,8 +4,14 @@
 mod accept;
 mod answer;
 mod connection;
+mod gate;
+mod limits;
 mod listen;
+mod places;
+mod progress;
+mod scrutiny;
 mod traced;
+mod wire;
 
 use std::cell::Cell;
 use std::io;
@@ -15,6 +21,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -23,7 +30,11 @@ use wayleave_web::{Admin, Mount, RequestBody, Surfaces};
 
 use self::accept::{Acceptor, accept};
 pub(crate) use self::answer::ResponseBody;
+pub use self::gate::Gate;
+pub use self::limits::ServerLimits;
 pub use self::listen::{Bound, callable};
+use self::places::Places;
+use self::wire::{SCRATCH_BYTES, Scratch};
 use crate::metrics::{CoreCounters, Counters};
 use crate::monitor::Monitor;
 use crate::traces::{Tracer, Tracing};
@@ -78,6 +89,10 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// How requests are traced; `None`: not.
     pub tracing: Option<Tracing>,
+    /// What clients may do.
+    pub limits: ServerLimits,
+    /// Counts the connections to the environments.
+    pub gate: Arc<Gate>,
 }
 
 /// A server that is running. Dropping it asks it to end without waiting.
@@ -115,6 +130,9 @@ impl Server {
                 drain_timeout: settings.drain_timeout,
                 tracing: settings.tracing.clone(),
                 watches: std::mem::take(&mut shown),
+                limits: settings.limits.clone(),
+                gate: settings.gate.clone(),
+                cores: cores.len(),
             };
             let thread = std::thread::Builder::new().name(format!("wayleave-{number}"));
             handles.push(thread.spawn(move || serve_core(acceptors, start))?);
@@ -150,6 +168,9 @@ struct CoreStart {
     tracing: Option<Tracing>,
     /// What is shown, for the core that asks the servers behind how they are; else nothing.
     watches: Vec<Arc<ArcSwap<Choices>>>,
+    limits: ServerLimits,
+    gate: Arc<Gate>,
+    cores: usize,
 }
 
 /// What all addresses show.
@@ -184,6 +205,10 @@ struct Core {
     stopped: watch::Receiver<bool>,
     is_ending: Cell<bool>,
     tracer: Option<Rc<Tracer>>,
+    limits: ServerLimits,
+    gate: Arc<Gate>,
+    places: Rc<Places>,
+    scratch: Scratch,
 }
 
 fn serve_core(acceptors: Vec<Acceptor>, start: CoreStart) {
@@ -206,6 +231,10 @@ fn serve_core(acceptors: Vec<Acceptor>, start: CoreStart) {
             stopped: start.stopped,
             is_ending: Cell::new(false),
             tracer: start.tracing.map(|tracing| Rc::new(tracing.tracer())),
+            places: Places::share(&start.limits, start.cores),
+            limits: start.limits,
+            gate: start.gate,
+            scratch: Arc::new(Mutex::new(vec![0; SCRATCH_BYTES])),
         });
         let keeping = core.clone();
         tokio::task::spawn_local(async move { keeping.proxy.keep().await });

@@ -108,7 +108,7 @@ impl Dialect {
                     .headers_mut()
                     .extend(passage::refused(exceeded).into_iter().flatten());
             }
-            Fault::Unavailable { .. } => set(answer, RETRY_AFTER, "1"),
+            Fault::Unavailable { .. } | Fault::Overloaded => set(answer, RETRY_AFTER, "1"),
             Fault::OAuth {
                 challenge: Some(challenge),
                 ..
@@ -146,7 +146,9 @@ fn oauth_body(fault: &Fault, message: &str) -> Value {
     let code = match fault {
         Fault::OAuth { code, .. } => code,
         Fault::Internal { .. } | Fault::BadGateway { .. } => "server_error",
-        Fault::Unavailable { .. } | Fault::GatewayTimeout => "temporarily_unavailable",
+        Fault::Unavailable { .. } | Fault::Overloaded | Fault::GatewayTimeout => {
+            "temporarily_unavailable"
+        }
         _ => "invalid_request",
     };
     json!({ "error": code, "error_description": message })
@@ -239,6 +241,7 @@ mod tests {
                 Fault::TooSlow,
                 Fault::TooLarge { limit_bytes: 1 },
                 Fault::TooMany { retry_after_s: 1 },
+                Fault::Overloaded,
                 Fault::Internal {
                     cause: "secret".to_owned(),
                 },

@@ -1,6 +1,6 @@
 //! Accepting: connections are taken as they come, and counted while they are there.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,13 +12,16 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use wayleave_web::Connection;
 
-use super::connection::serve_stream;
+use super::connection::{Serving, serve_stream};
+use super::gate::Entry;
 use super::listen::BACKLOG;
 use super::{Core, CurrentTls, Service};
-use crate::metrics::CoreCounters;
+use crate::metrics::{CoreCounters, TurnedAway};
 
 /// How long accepting pauses when the system has no more file descriptors.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// What a client is told for whom there is no room.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/problem+json\r\ncontent-length: 173\r\n\r\n{\"type\":\"urn:wayleave:problem:too-many-connections\",\"title\":\"Service Unavailable\",\"status\":503,\"message\":\"there are too many connections: use open ones again, or try later\"}";
 
 /// One socket of an address on one core.
 pub(super) struct Acceptor {
@@ -59,16 +62,41 @@ pub(super) async fn accept(acceptor: Acceptor, core: Rc<Core>) {
                 continue;
             }
         };
+        let entry = match enter(&core, &service, peer) {
+            Ok(entry) => entry,
+            Err(why) => {
+                turn_away(stream, tls.is_some(), why, &core);
+                continue;
+            }
+        };
         let _ = stream.set_nodelay(true);
         let number = connections.fetch_add(1, Ordering::Relaxed);
         let connection = Connection::new(peer.ip(), tls.is_some(), number, run);
         let certificate = tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
-        let (service, core) = (service.clone(), core.clone());
-        let counted = Counted::new(&core, &service);
-        tokio::task::spawn_local(async move {
-            let _counted = counted;
-            serve_stream(stream, certificate, connection, service, &core).await;
-        });
+        let counted = Counted::new(&core, &service, entry);
+        let serving = Serving {
+            connection,
+            service: service.clone(),
+            core: core.clone(),
+            progress: Arc::default(),
+        };
+        tokio::task::spawn_local(serve_stream(stream, certificate, serving, counted));
+    }
+}
+
+/// Whether there is room for a connection. Operators and monitoring always have some.
+fn enter(core: &Core, service: &Service, peer: SocketAddr) -> Result<Option<Entry>, TurnedAway> {
+    match service {
+        Service::Environments(_) => core.gate.enter(peer.ip()).map(Some),
+        Service::Admin(_) | Service::Monitor(_) | Service::SampleApi => Ok(None),
+    }
+}
+
+/// Says to a client that there is no room, where that can be said at once.
+fn turn_away(stream: TcpStream, is_tls: bool, why: TurnedAway, core: &Core) {
+    core.counters.count_turned_away(why);
+    if !is_tls && let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(NO_ROOM);
     }
 }
 
@@ -99,18 +127,20 @@ impl Arrivals {
     }
 }
 
-/// Counts a connection for as long as it is there.
-struct Counted {
+/// Counts a connection for as long as it is there, also where it is no longer HTTP.
+pub(super) struct Counted {
     counters: Option<Arc<CoreCounters>>,
     open: Option<Arc<AtomicUsize>>,
+    _entry: Option<Entry>,
 }
 
 impl Counted {
-    fn new(core: &Core, service: &Service) -> Self {
+    fn new(core: &Core, service: &Service, entry: Option<Entry>) -> Self {
         let stays = service.outlives_drain();
         let counted = Counted {
             counters: (!matches!(service, Service::Monitor(_))).then(|| core.counters.clone()),
             open: (!stays).then(|| core.open.clone()),
+            _entry: entry,
         };
         if let Some(counters) = &counted.counters {
             counters.count_accepted();

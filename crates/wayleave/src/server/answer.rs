@@ -1,9 +1,8 @@
 //! Answering one request: where it goes, and what is counted.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -11,9 +10,13 @@ use wayleave_core::Environment;
 use wayleave_proxy::AnswerBody;
 use wayleave_web::{Connection, Dialect, Fault, Forward, Handled, RequestBody, select_environment};
 
+use super::connection::Serving;
+use super::places::Place;
+use super::progress::Watched;
+use super::scrutiny::scrutinise;
 use super::{Choices, Core, Service, traced};
 use crate::forward::forward_to_upstream;
-use crate::malformed::{Answering, Marked};
+use crate::metrics::TurnedAway;
 use crate::sample_api;
 use crate::traces::Span;
 
@@ -21,36 +24,79 @@ const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("request-
 
 pub(crate) type ResponseBody = Either<Full<Bytes>, AnswerBody<RequestBody>>;
 
+/// The body of an answer on its way to the client.
+pub(super) type WatchedBody = Watched<ResponseBody, Kept>;
+
+/// What is kept until an answer has ended.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Among the requests in flight.
+    place: Option<Place>,
+    span: Option<Span>,
+}
+
 /// Answers one request.
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    connection: &Connection,
-    service: &Service,
-    core: &Core,
-    answering: &Answering,
-) -> Result<Response<Marked<ResponseBody>>, Infallible> {
+pub(super) async fn answer(request: Request<Incoming>, serving: &Serving) -> Response<WatchedBody> {
+    let Serving {
+        connection, core, ..
+    } = serving;
+    let begun = serving.progress.begin();
     let request_id = connection.next_request_id();
-    let mut span = None;
-    let mut response = dispatch(request, connection, service, core, &request_id, &mut span).await;
+    let is_http2 = request.version() == Version::HTTP_2;
+    let (mut parts, body) = request.into_parts();
+    let scrutinised = scrutinise(&mut parts, core.limits.head.headers);
+    let mut is_last = core.is_ending.get();
+    let mut kept = Kept::default();
+    let mut response = match scrutinised {
+        Ok(()) => {
+            let request = Request::from_parts(parts, body);
+            dispatch(request, serving, &request_id, &mut kept).await
+        }
+        Err(fault) => {
+            is_last = true;
+            refuse(&parts, &fault, serving, &request_id)
+        }
+    };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if core.is_ending.get() {
+    if is_last && !is_http2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    Ok(response.map(|body| answering.mark(body, span)))
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        serving.progress.becomes_tunnel();
+    }
+    response.map(|body| Watched::new(body, begun, kept))
+}
+
+/// Refuses a request that could be taken for another.
+fn refuse(
+    parts: &Parts,
+    fault: &Fault,
+    serving: &Serving,
+    request_id: &str,
+) -> Response<ResponseBody> {
+    let counters = &serving.core.counters;
+    let dialect = Dialect::of_path(parts.uri.path());
+    let answer = dialect.render(fault, None, request_id);
+    counters.count_turned_away(TurnedAway::Malformed);
+    if let Service::Environments(_) = serving.service {
+        counters.count_request(None, dialect, answer.status());
+    }
+    answer.map(Either::Left)
 }
 
 async fn dispatch(
     request: Request<Incoming>,
-    connection: &Connection,
-    service: &Service,
-    core: &Core,
+    serving: &Serving,
     request_id: &str,
-    span: &mut Option<Span>,
+    kept: &mut Kept,
 ) -> Response<ResponseBody> {
-    match service {
+    let Serving {
+        connection, core, ..
+    } = serving;
+    match &serving.service {
         Service::SampleApi => sample_api::answer(request).await.map(Either::Left),
         Service::Monitor(monitor) => monitor.answer(&request).await.map(Either::Left),
         Service::Admin(admin) => {
@@ -60,7 +106,8 @@ async fn dispatch(
             answer.map(Either::Left)
         }
         Service::Environments(choices) => {
-            serve_environment(request, connection, &choices.load(), core, request_id, span).await
+            let choices = choices.load();
+            serve_environment(request, connection, &choices, core, request_id, kept).await
         }
     }
 }
@@ -72,7 +119,7 @@ async fn serve_environment(
     choices: &Choices,
     core: &Core,
     request_id: &str,
-    span: &mut Option<Span>,
+    kept: &mut Kept,
 ) -> Response<ResponseBody> {
     let chosen = match choices.as_slice() {
         [(_, only)] => Some(only),
@@ -85,18 +132,25 @@ async fn serve_environment(
         return answer.map(Either::Left);
     };
     let environment = surfaces.engine().environment();
-    *span = traced::begin(core, surfaces, connection, &request);
+    kept.span = traced::begin(core, surfaces, connection, &request);
     let (response, dialect) = match surfaces.handle(request, connection, request_id).await {
         Handled::Answer(answer, dialect) => (answer.map(Either::Left), dialect),
         Handled::Forward(forward, passage) => {
             let dialect = forward.dialect;
-            let mut answer = forward_traced(*forward, environment, core, request_id, span).await;
+            kept.place = core.places.take(forward.admitted.caller().partner_id());
+            let mut answer = if kept.place.is_some() {
+                forward_traced(*forward, environment, core, request_id, &mut kept.span).await
+            } else {
+                core.counters.count_turned_away(TurnedAway::Overload);
+                let answer = dialect.render(&Fault::Overloaded, None, request_id);
+                answer.map(Either::Left)
+            };
             passage.tell(answer.headers_mut());
             (answer, dialect)
         }
     };
     let status = response.status();
-    traced::end(span, environment, dialect, status, request_id);
+    traced::end(&mut kept.span, environment, dialect, status, request_id);
     core.counters
         .count_request(Some(environment), dialect, status);
     response

@@ -14,7 +14,7 @@ use wayleave::node::{
     AddressSettings, EnvironmentSettings, Node, NodeError, NodeSettings, Running,
 };
 use wayleave::ports::SystemRandomness;
-use wayleave::server::{Bound, Listener, Server, ServerSettings, Service};
+use wayleave::server::{Bound, Gate, Listener, Server, ServerLimits, ServerSettings, Service};
 use wayleave_core::{
     Admission, Audience, AudienceSet, Environment, OperatorScope, PropertyId, Scheme, SchemeSet,
 };
@@ -463,6 +463,7 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
         threads: 2,
         drain_timeout: Duration::from_secs(10),
         traces: None,
+        limits: ServerLimits::default(),
     }
 }
 
@@ -743,5 +744,7 @@ pub(crate) fn small_server() -> ServerSettings {
         counters: Counters::new(1),
         drain_timeout: std::time::Duration::from_secs(1),
         tracing: None,
+        gate: Gate::new(&ServerLimits::default(), TrustedProxies::default()),
+        limits: ServerLimits::default(),
     }
 }

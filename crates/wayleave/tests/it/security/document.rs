@@ -6,7 +6,7 @@ use std::fs;
 use crate::harness::root;
 
 /// The rows that are answered, by letter.
-const ROWS: [(char, &[u8]); 7] = [
+const ROWS: [(char, &[u8]); 8] = [
     ('A', &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
     (
         'B',
@@ -17,9 +17,10 @@ const ROWS: [(char, &[u8]); 7] = [
         'D',
         &[1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17],
     ),
+    ('F', &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
     ('M', &[1, 2, 4, 6]),
     ('N', &[1, 2, 3, 4, 5, 8, 10]),
-    ('O', &[1, 2, 4, 5, 6, 7]),
+    ('O', &[1, 2, 4, 5, 6, 7, 8]),
 ];
 
 /// The rows of the document: id, threat, what is done, the test or the reason.
