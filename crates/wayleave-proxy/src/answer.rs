@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::behind::{ForwardSettings, Server};
 use crate::headers;
 use crate::link::{Link, Patience, describe};
-use crate::pool::{Clock, Lease};
+use crate::pool::{Clock, Home, Lease};
+use crate::websocket::{self, Tunnel};
 
 /// The body of an answer. It streams: nothing is read from the API behind that the client does not
 /// take.
@@ -36,6 +37,8 @@ enum Way<B: Body<Data = Bytes> + Unpin + 'static> {
     /// The request is still being passed on; a task of its own does that, so that neither side has
     /// to wait for the other.
     Apart(Apart),
+    /// There are none: the connection has switched to another protocol.
+    Switched(Box<Tunnel<B>>),
     /// There are no more.
     Done,
 }
@@ -87,6 +90,29 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> AnswerBody<B> {
         }
     }
 
+    /// The body of an answer that switches, which has none.
+    pub(crate) fn switched(incoming: Incoming, home: &Home<B>, tunnel: Tunnel<B>) -> Self {
+        AnswerBody {
+            incoming,
+            way: Way::Switched(Box::new(tunnel)),
+            clock: home.clock().clone(),
+            server: home.server().clone(),
+            idle_timeout: Duration::ZERO,
+            until: None,
+        }
+    }
+
+    /// What the client switches to, once the head of the answer is with it; `None`: to nothing.
+    pub fn take_tunnel(&mut self) -> Option<Tunnel<B>> {
+        match std::mem::replace(&mut self.way, Way::Done) {
+            Way::Switched(tunnel) => Some(*tunnel),
+            way => {
+                self.way = way;
+                None
+            }
+        }
+    }
+
     /// The next piece, after the connection did what it can.
     fn poll_piece(
         &mut self,
@@ -95,7 +121,7 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> AnswerBody<B> {
         let lease = match &mut self.way {
             Way::Own(lease) => lease,
             Way::Apart(_) => return Pin::new(&mut self.incoming).poll_frame(cx),
-            Way::Done => return Poll::Ready(None),
+            Way::Switched(_) | Way::Done => return Poll::Ready(None),
         };
         // Only driving the connection below brings a piece, so that no waker is needed.
         let mut unwoken = Context::from_waker(Waker::noop());
@@ -116,7 +142,7 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> AnswerBody<B> {
         let patience = match &mut self.way {
             Way::Own(lease) => lease.link().map(Link::patience),
             Way::Apart(apart) => Some(&mut apart.patience),
-            Way::Done => None,
+            Way::Switched(_) | Way::Done => None,
         };
         patience.is_some_and(|patience| patience.is_over(cx, until))
     }
@@ -193,14 +219,17 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Body for AnswerBody<B> {
     }
 }
 
-/// Makes the head of an answer ready for the client; `method`: that of the request. Errors: what is
-/// wrong with it, where two programs could read it in two ways.
+/// Makes the head of an answer ready for the client; `method`: that of the request; `may_switch`:
+/// whether it asked for WebSocket. Errors: what is wrong with it, where two programs could read it in
+/// two ways.
 pub(crate) fn take_over<T>(
     answer: &mut Response<T>,
     method: &Method,
     settings: &ForwardSettings,
+    may_switch: bool,
 ) -> Result<(), &'static str> {
-    if answer.status().is_informational() {
+    let switches = answer.status().is_informational();
+    if switches && !(may_switch && websocket::is_named(answer.headers())) {
         return Err("it switches to another protocol, which nobody asked for");
     }
     if let Some(fault) = headers::length_fault(answer.headers()) {
@@ -212,5 +241,8 @@ pub(crate) fn take_over<T>(
     *answer.version_mut() = Version::HTTP_11;
     headers::remove_hop_by_hop(answer.headers_mut());
     headers::of_answer(answer.headers_mut(), method, settings);
+    if switches {
+        websocket::name(answer.headers_mut());
+    }
     Ok(())
 }

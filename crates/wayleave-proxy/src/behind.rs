@@ -23,7 +23,7 @@ pub struct ForwardSettings {
     /// How long the API behind may take until its answer begins, counted from the last piece of
     /// the request that it was given.
     pub answer_timeout: Duration,
-    /// How long it may fall silent within its answer.
+    /// How long it may fall silent within its answer, and both sides within a WebSocket.
     pub idle_timeout: Duration,
     /// On how many further servers a request is tried that got no answer. Only what is safe to
     /// repeat is tried again.
@@ -34,6 +34,8 @@ pub struct ForwardSettings {
     pub add_prefix: String,
     /// Whether the API behind is told the host that the client asked for, as `Host`.
     pub preserve_host: bool,
+    /// Whether clients may switch to WebSocket.
+    pub websocket: bool,
     /// What is changed in the headers of requests.
     pub request_headers: HeaderRules,
     /// What is changed in the headers of answers.
@@ -50,6 +52,7 @@ impl Default for ForwardSettings {
             strip_prefix: String::new(),
             add_prefix: String::new(),
             preserve_host: false,
+            websocket: false,
             request_headers: HeaderRules::default(),
             answer_headers: HeaderRules::default(),
         }

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    VIA,
 };
 use http::request::Parts;
 use http::{Method, Version};
@@ -153,6 +154,7 @@ pub(crate) fn of_request(
     if received.version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
+    announce_trailers(&mut headers);
     if takes_trailers(&received.headers) {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -170,6 +172,28 @@ pub(crate) fn of_request(
     let host = as_asked.flatten().filter(|host| !host.is_empty());
     headers.insert(HOST, host.unwrap_or_else(|| server.host.clone()));
     headers
+}
+
+/// Announces only those trailers of a request that will come ([`trailers_of_request`]).
+fn announce_trailers(headers: &mut HeaderMap) {
+    if !headers.contains_key(TRAILER) {
+        return;
+    }
+    let values = headers.get_all(TRAILER).iter();
+    let names = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse::<HeaderName>().ok())
+        .filter(|name| !is_kept_back(name.as_str()));
+    let announced = names
+        .map(|name| name.as_str().to_owned())
+        .collect::<Vec<_>>();
+    headers.remove(TRAILER);
+    if let Ok(value) = HeaderValue::from_str(&announced.join(", "))
+        && !announced.is_empty()
+    {
+        headers.insert(TRAILER, value);
+    }
 }
 
 /// HTTP/2 lets a client split its cookies; over HTTP/1.1 there is one header (RFC 9113 section
@@ -323,6 +347,20 @@ mod tests {
                 .iter()
                 .all(|name| is_hop_by_hop(name.as_str()) && is_kept_back(name.as_str()))
         );
+    }
+
+    #[test]
+    fn only_trailers_that_will_come_are_announced() {
+        let announced = |given: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRAILER, HeaderValue::from_static(given));
+            announce_trailers(&mut headers);
+            let value = headers.get(TRAILER);
+            value.map(|value| value.to_str().expect("text").to_owned())
+        };
+        let kept = announced("X-Sum, wayleave_partner,X-Other, Te");
+        assert_eq!(kept.as_deref(), Some("x-sum, x-other"));
+        assert_eq!(announced("Wayleave-Partner"), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod proxy;
 mod standing;
 mod upload;
 mod upstream;
+mod websocket;
 
 pub use answer::{AnswerBody, AnswerError};
 pub use behind::{ApiBehind, ForwardSettings, HeaderRules, HealthCheck, Server};
@@ -29,3 +30,4 @@ pub use health::watch;
 pub use proxy::{Inbound, Proxy, ProxyError};
 pub use standing::Standing;
 pub use upstream::{Upstream, UpstreamError};
+pub use websocket::Tunnel;

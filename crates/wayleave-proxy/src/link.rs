@@ -88,6 +88,16 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Link<B> {
         !self.is_over && (self.sender.is_ready() || self.is_free())
     }
 
+    /// The connection itself and what was read ahead, after an answer that switched to another
+    /// protocol; `None`: it did not.
+    pub(crate) fn into_stream(mut self) -> Option<(TokioIo<Wire>, Bytes)> {
+        if !self.drive(&mut Context::from_waker(Waker::noop())) {
+            return None;
+        }
+        let parts = self.connection.into_parts();
+        Some((parts.io, parts.read_buf))
+    }
+
     /// What waits for the connection, with its timer.
     pub(crate) fn patience(&mut self) -> &mut Patience {
         &mut self.patience

@@ -180,6 +180,11 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Lease<B> {
         self.link.as_deref_mut()
     }
 
+    /// Takes the connection out, never to be given back. It still counts as in use.
+    pub(crate) fn take(&mut self) -> Option<Box<Link<B>>> {
+        self.link.take()
+    }
+
     /// Where it is given back to.
     pub(crate) fn home(&self) -> &Home<B> {
         &self.home

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Bytes, Incoming};
 use wayleave_engine::Admitted;
 
@@ -14,6 +14,7 @@ use crate::headers;
 use crate::link::{Failed, Link};
 use crate::pool::{Home, Lease, Pool, Reuse};
 use crate::upload::{Outgoing, Upload};
+use crate::websocket::{self, Tunnel};
 
 /// Why a request could not be passed on, or got no answer. `E`: the error of its body.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,8 @@ struct Passing<'a, B: Body<Data = Bytes> + Unpin + 'static> {
     path: &'a str,
     parts: Parts,
     upload: Option<Rc<Upload<B>>>,
+    /// Whether it may switch to WebSocket.
+    is_websocket: bool,
     /// The servers that it was tried on, by their places.
     tried: u64,
     retries_left: u32,
@@ -117,6 +120,9 @@ where
             admitted,
             inbound,
             path,
+            is_websocket: api.settings().websocket
+                && upload.is_none()
+                && websocket::is_asked_for(&parts),
             parts,
             upload,
             tried: 0,
@@ -238,14 +244,25 @@ where
     fn take_over(
         &self,
         passing: &Passing<'_, B>,
-        lease: Lease<B>,
+        mut lease: Lease<B>,
         mut answer: Response<Incoming>,
     ) -> Result<Response<AnswerBody<B>>, Next<B::Error>> {
         let settings = passing.api.settings();
-        if let Err(fault) = take_over(&mut answer, &passing.parts.method, settings) {
+        let method = &passing.parts.method;
+        if let Err(fault) = take_over(&mut answer, method, settings, passing.is_websocket) {
             let upstream = lease.home().server().upstream();
             let error = ProxyError::Malformed(format!("{upstream}: {fault}"));
             return Err(Next::Over(error));
+        }
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let stream = lease.take().and_then(|link| link.into_stream());
+            let Some(stream) = stream else {
+                let cause = "it ended as it switched".to_owned();
+                return Err(Next::Over(ProxyError::Broken(cause)));
+            };
+            let home = self.pool.home(lease.home().server());
+            let tunnel = Tunnel::new(stream, settings.idle_timeout, lease);
+            return Ok(answer.map(|incoming| AnswerBody::switched(incoming, &home, tunnel)));
         }
         let is_sent = passing
             .upload
@@ -327,7 +344,9 @@ where
     }
 
     fn reuse(&self) -> Reuse {
-        if self.upload.is_none() && self.is_repeatable() {
+        if self.is_websocket {
+            Reuse::Never
+        } else if self.upload.is_none() && self.is_repeatable() {
             Reuse::Any
         } else {
             Reuse::JustUsed
@@ -349,6 +368,9 @@ where
             self.api.settings(),
             home.server(),
         );
+        if self.is_websocket {
+            websocket::name(request.headers_mut());
+        }
         Ok(request)
     }
 }

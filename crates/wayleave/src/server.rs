@@ -11,6 +11,7 @@ mod places;
 mod progress;
 mod scrutiny;
 mod traced;
+mod tunnel;
 mod wire;
 
 use std::cell::Cell;

@@ -38,6 +38,8 @@ pub(super) struct RouteConfig {
     add_prefix: String,
     #[serde(default)]
     preserve_host: bool,
+    #[serde(default)]
+    websocket: bool,
     set_request_headers: Option<BTreeMap<String, String>>,
     #[serde(default)]
     remove_request_headers: Vec<String>,
@@ -60,6 +62,7 @@ impl RouteConfig {
             strip_prefix: &self.strip_prefix,
             add_prefix: &self.add_prefix,
             preserve_host: self.preserve_host,
+            websocket: self.websocket,
             set_request_headers: self.set_request_headers.as_ref(),
             remove_request_headers: &self.remove_request_headers,
             set_answer_headers: self.set_answer_headers.as_ref(),

@@ -53,6 +53,7 @@ pub(super) struct Forwarding<'c> {
     pub(super) strip_prefix: &'c str,
     pub(super) add_prefix: &'c str,
     pub(super) preserve_host: bool,
+    pub(super) websocket: bool,
     pub(super) set_request_headers: Option<&'c BTreeMap<String, String>>,
     pub(super) remove_request_headers: &'c [String],
     pub(super) set_answer_headers: Option<&'c BTreeMap<String, String>>,
@@ -167,6 +168,7 @@ fn settings(place: &str, given: &Forwarding<'_>) -> Result<ForwardSettings, Conf
         strip_prefix: given.strip_prefix.to_owned(),
         add_prefix: given.add_prefix.to_owned(),
         preserve_host: given.preserve_host,
+        websocket: given.websocket,
         request_headers: rules(
             place,
             "request_headers",

@@ -14,7 +14,7 @@ use super::connection::Serving;
 use super::places::Place;
 use super::progress::Watched;
 use super::scrutiny::scrutinise;
-use super::{Choices, Core, Service, traced};
+use super::{Choices, Core, Service, traced, tunnel};
 use crate::forward::forward_to_upstream;
 use crate::metrics::TurnedAway;
 use crate::sample_api;
@@ -166,7 +166,13 @@ async fn forward_traced(
 ) -> Response<ResponseBody> {
     let mut call = traced::begin_call(span, &mut forward);
     let (proxy, counters) = (&core.proxy, &core.counters);
-    let answer = forward_to_upstream(forward, environment, proxy, counters, request_id).await;
+    let client = hyper::upgrade::on(&mut forward.request);
+    let mut answer = forward_to_upstream(forward, environment, proxy, counters, request_id).await;
+    if let Either::Right(body) = answer.body_mut()
+        && let Some(tunnel) = body.take_tunnel()
+    {
+        tokio::task::spawn_local(tunnel::relay(tunnel, client, core.stopped.clone()));
+    }
     if let Some(call) = &mut call {
         call.say_status(answer.status());
     }

@@ -30,7 +30,7 @@ use crate::metrics::TurnedAway;
 
 /// How long a connection waits for a last request after the end was asked for. Its answer says that
 /// the connection closes, so that no client sends a request into a closing one.
-const LAST_REQUEST_PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const LAST_REQUEST_PATIENCE: Duration = Duration::from_millis(500);
 /// What is read of a plain connection at first.
 const EARLY_BYTES: usize = 4 * 1024;
 /// What the parser of HTTP/1 may buffer beside a head.

@@ -582,6 +582,15 @@ impl DemoProcess {
         )
     }
 
+    /// How much memory it has now (`VmRSS` of Linux).
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.expect("its memory").parse::<u64>().expect("a number") * 1_024
+    }
+
     /// Sends it a signal such as `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

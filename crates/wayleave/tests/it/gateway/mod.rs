@@ -4,10 +4,12 @@
 mod answers;
 mod connections;
 mod encrypted;
+mod memory;
 mod requests;
 mod rewriting;
 mod scripted;
 mod several;
+mod websocket;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -168,6 +168,19 @@ impl Caller {
         let _ = self.stream.write_all(bytes.as_bytes());
     }
 
+    /// The same of bytes that are no text.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Whether anything comes within this time; it is not read.
+    pub(crate) fn comes_within(&mut self, time: Duration) -> bool {
+        let _ = self.stream.set_read_timeout(Some(time));
+        let came = matches!(self.stream.peek(&mut [0]), Ok(1));
+        let _ = self.stream.set_read_timeout(Some(Duration::from_secs(30)));
+        came
+    }
+
     /// Waits until the other side closes.
     pub(crate) fn wait_for_end(&mut self) {
         let mut rest = [0; 1024];
