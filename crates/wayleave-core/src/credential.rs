@@ -126,15 +126,21 @@ pub enum Scheme {
     /// HTTP message signatures (RFC 9421): `Signature-Input` and `Signature`
     /// (`docs/http-signatures.md`).
     HttpSignature = 8,
+    /// AWS Signature Version 4 in the `Authorization` header (`docs/aws-sigv4.md`).
+    Sigv4 = 16,
+    /// The scheme that the operator describes for the route (`docs/described-schemes.md`).
+    Described = 32,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Scheme; 4] = [
+    pub const ALL: [Scheme; 6] = [
         Scheme::Bearer,
         Scheme::Token,
         Scheme::Signed,
         Scheme::HttpSignature,
+        Scheme::Sigv4,
+        Scheme::Described,
     ];
 
     /// The word in settings, the database and the `Wayleave-Scheme` header.
@@ -144,6 +150,8 @@ impl Scheme {
             Scheme::Token => "token",
             Scheme::Signed => "signed",
             Scheme::HttpSignature => "http-signature",
+            Scheme::Sigv4 => "aws-sigv4",
+            Scheme::Described => "described",
         }
     }
 }
@@ -157,7 +165,7 @@ impl FromStr for Scheme {
             .find(|scheme| scheme.as_str() == text)
             .ok_or(UnknownWord {
                 noun: "scheme",
-                known: "bearer, token, signed, http-signature",
+                known: "bearer, token, signed, http-signature, aws-sigv4, described",
             })
     }
 }

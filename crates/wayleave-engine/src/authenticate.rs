@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use wayleave_core::{Scheme, ScopeSet};
+use wayleave_protocol::Message;
 use wayleave_protocol::jwt::{self, VerifiedToken};
 use wayleave_protocol::signed::{self, SignedRequest};
 
@@ -26,7 +27,7 @@ impl Engine {
     /// Reads memory only and never waits. Errors: see [`Unproven`].
     pub fn authenticate(&self, evidence: &Evidence<'_>) -> Result<Proven, Unproven> {
         if let Some(message) = &evidence.message {
-            return self.authenticate_message(message, evidence.has_body);
+            return self.authenticate_over_headers(evidence, message);
         }
         let caller = match (evidence.authorization, evidence.authentication) {
             (_, Some(authentication)) => self.authenticate_signature(evidence, authentication),
@@ -34,6 +35,21 @@ impl Engine {
             (None, None) => Err(Unproven::NoProof),
         };
         caller.map(Proven::without_body)
+    }
+
+    /// Which of the schemes that sign headers a request shows was found when it was collected.
+    fn authenticate_over_headers(
+        &self,
+        evidence: &Evidence<'_>,
+        message: &Message<'_>,
+    ) -> Result<Proven, Unproven> {
+        match (evidence.described, evidence.authorization) {
+            (Some(scheme), _) => self.authenticate_described(evidence, message, scheme),
+            (None, Some(authorization)) => {
+                self.authenticate_sigv4(evidence, message, authorization)
+            }
+            (None, None) => self.authenticate_message(message, evidence.has_body),
+        }
     }
 
     fn authenticate_token(&self, authorization: &[u8]) -> Result<Caller, Unproven> {
@@ -162,6 +178,34 @@ impl Engine {
         found.unwrap_or_else(|| disproved(Unproven::UnknownKey))
     }
 
+    /// The caller whose secret fits. Keys that prove nothing cost as much work as those that do.
+    pub(crate) fn find_signing_caller(
+        &self,
+        key_id: &str,
+        scheme: Scheme,
+        now_s: i64,
+        fits: impl Fn(&[u8]) -> bool,
+    ) -> Result<Caller, Unproven> {
+        let lookup = LookupId::of(key_id);
+        let disproved = |refusal| {
+            fits(NOBODYS_SECRET);
+            Err(refusal)
+        };
+        let found = self.directory.with(lookup, |record| {
+            if !record.is_active(now_s) {
+                return disproved(Unproven::Revoked);
+            }
+            for secret in record.live_secrets(now_s) {
+                if secret.signing_text().is_some_and(&fits) {
+                    self.directory.note_use(lookup, &secret, now_s);
+                    return Ok(self.caller(lookup, record, scheme, None));
+                }
+            }
+            Err(Unproven::Mismatch)
+        });
+        found.unwrap_or_else(|| disproved(Unproven::UnknownKey))
+    }
+
     pub(crate) fn caller(
         &self,
         lookup: LookupId,
@@ -176,6 +220,7 @@ impl Engine {
             integration: record.integration.clone(),
             grant: record.grant.clone(),
             scheme,
+            described: None,
             narrowed,
         }
     }
@@ -224,15 +269,22 @@ fn read_authorization(value: &[u8]) -> Result<(Scheme, &str), Unproven> {
 
 impl MalformedEvidence {
     /// Checks how often the proof headers came: `Authorization`, `Authentication` (with its alias),
-    /// `Timestamp`, and whether there is `Signature-Input`, which may have several lines. Twice, or
-    /// two kinds at once, is refused before anything is looked up.
+    /// `Timestamp`, and whether there is `Signature-Input`, which may have several lines, or a
+    /// signature of the scheme that is described for the route. Twice, or two kinds at once, is
+    /// refused before anything is looked up.
     pub fn check(
         authorization: usize,
         authentication: usize,
         timestamp: usize,
         has_signature_input: bool,
+        has_described: bool,
     ) -> Result<(), MalformedEvidence> {
-        let kinds = [authorization > 0, authentication > 0, has_signature_input];
+        let kinds = [
+            authorization > 0,
+            authentication > 0,
+            has_signature_input,
+            has_described,
+        ];
         if authorization > 1 || authentication > 1 || timestamp > 1 {
             Err(MalformedEvidence::RepeatedHeader)
         } else if kinds.into_iter().filter(|shown| *shown).count() > 1 {
@@ -273,21 +325,25 @@ mod tests {
 
     #[test]
     fn two_proofs_or_one_twice_are_refused() {
-        assert_eq!(MalformedEvidence::check(1, 0, 1, false), Ok(()));
+        assert_eq!(MalformedEvidence::check(1, 0, 1, false, false), Ok(()));
         assert_eq!(
-            MalformedEvidence::check(2, 0, 0, false),
+            MalformedEvidence::check(2, 0, 0, false, false),
             Err(MalformedEvidence::RepeatedHeader)
         );
         assert_eq!(
-            MalformedEvidence::check(0, 1, 2, false),
+            MalformedEvidence::check(0, 1, 2, false, false),
             Err(MalformedEvidence::RepeatedHeader)
         );
         assert_eq!(
-            MalformedEvidence::check(1, 1, 1, false),
+            MalformedEvidence::check(1, 1, 1, false, false),
             Err(MalformedEvidence::TwoProofs)
         );
         assert_eq!(
-            MalformedEvidence::check(1, 0, 0, true),
+            MalformedEvidence::check(1, 0, 0, true, false),
+            Err(MalformedEvidence::TwoProofs)
+        );
+        assert_eq!(
+            MalformedEvidence::check(1, 0, 0, false, true),
             Err(MalformedEvidence::TwoProofs)
         );
     }

@@ -6,6 +6,8 @@ use wayleave_core::{
     PartnerId, PropertyId, Scheme, ScopeSet,
 };
 
+use wayleave_protocol::described::DescribedScheme;
+
 use crate::directory::{Grant, IntegrationEntry, LookupId};
 
 /// Who made a request, proven.
@@ -20,6 +22,8 @@ pub struct Caller {
     pub(crate) integration: Arc<IntegrationEntry>,
     pub(crate) grant: Arc<Grant>,
     pub(crate) scheme: Scheme,
+    /// The scheme as it is described, where that proved it.
+    pub(crate) described: Option<Arc<DescribedScheme>>,
     /// The scopes of the token where they are fewer than the credential's.
     pub(crate) narrowed: Option<Arc<ScopeSet>>,
 }
@@ -63,6 +67,11 @@ impl Caller {
     /// How the request was proven.
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// The scheme as the operator describes it, where it is [`Scheme::Described`].
+    pub fn described(&self) -> Option<&DescribedScheme> {
+        self.described.as_deref()
     }
 
     /// What the caller may do within the audience.

@@ -99,7 +99,8 @@ fn key_environment(environment: Environment) -> KeyEnvironment {
 
 /// Whether the secrets of a credential must sign (sealed) or only be checked (hashed).
 fn form(audience: Audience, schemes: SchemeSet) -> SecretForm {
-    if audience.has_guid() || schemes.contains(Scheme::HttpSignature) {
+    const SIGN: [Scheme; 3] = [Scheme::HttpSignature, Scheme::Sigv4, Scheme::Described];
+    if audience.has_guid() || SIGN.into_iter().any(|scheme| schemes.contains(scheme)) {
         SecretForm::Sealed
     } else {
         SecretForm::Hashed

@@ -1,4 +1,9 @@
+use std::sync::Arc;
+
 use wayleave_protocol::Message;
+use wayleave_protocol::described::DescribedScheme;
+
+use crate::Unproven;
 
 /// What a request shows to prove who made it, as received: nothing decoded, nothing trusted.
 ///
@@ -24,8 +29,23 @@ pub struct Evidence<'a> {
     pub message: Option<Message<'a>>,
     /// Whether it has a body, of whatever length.
     pub has_body: bool,
+    /// The whole body, where it has been read because a signature covers it.
+    pub body: Option<&'a [u8]>,
+    /// The scheme that is described for the route, where the request shows a signature of it.
+    pub described: Option<&'a Arc<DescribedScheme>>,
     /// The string that the client says it signed (test environment only; never trusted).
     pub claimed_base_string: Option<&'a [u8]>,
+}
+
+impl<'a> Evidence<'a> {
+    /// The body of which a signature covers every byte. Errors: there is one that was not read.
+    pub(crate) fn whole_body(&self) -> Result<&'a [u8], Unproven> {
+        match self.body {
+            Some(body) => Ok(body),
+            None if self.has_body => Err(Unproven::BodyNeeded),
+            None => Ok(&[]),
+        }
+    }
 }
 
 /// Evidence that contradicts itself: the request is refused before anything is checked (400).

@@ -10,6 +10,7 @@ mod authenticate;
 mod bulk;
 mod caller;
 mod credential;
+mod described;
 mod directory;
 mod engine;
 mod evidence;
@@ -32,6 +33,7 @@ mod reseal;
 mod revoked;
 mod seen;
 mod signing_keys;
+mod sigv4;
 mod token;
 mod vault;
 

@@ -1,7 +1,9 @@
 use wayleave_protocol::body_digest::ContentDigestError;
+use wayleave_protocol::described::DescribedError;
 use wayleave_protocol::http_signature::SignatureFault;
 use wayleave_protocol::jwt::TokenError;
 use wayleave_protocol::signed::{ParameterError, TimestampError};
+use wayleave_protocol::sigv4::Sigv4Error;
 
 /// Why a request is not proven (401), or cannot be read unambiguously (400).
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -58,6 +60,15 @@ pub enum Unproven {
     /// Whether the nonce was used before cannot be found out now (503); says why, for the log.
     #[error("it cannot be found out now whether the nonce was used before")]
     Unavailable(String),
+    /// A request signed by AWS Signature Version 4 cannot be counted on, whatever its signature is.
+    #[error(transparent)]
+    Sigv4(Sigv4Error),
+    /// The same of a scheme that is described for the route.
+    #[error(transparent)]
+    Described(DescribedError),
+    /// The signature covers the body, which has to be read first ([`crate::Evidence::body`]).
+    #[error("the signature covers the body itself, and the body is not to be seen here")]
+    BodyNeeded,
     /// The token does not hold.
     #[error("{}", token_reason(.0))]
     Token(TokenError),
@@ -99,7 +110,12 @@ fn token_reason(error: &TokenError) -> &'static str {
 impl Unproven {
     /// Whether the request itself is at fault, whoever made it (400 instead of 401).
     pub fn is_bad_request(&self) -> bool {
-        matches!(self, Unproven::Parameters(_))
+        match self {
+            Unproven::Parameters(_) => true,
+            Unproven::Sigv4(error) => error.is_bad_request(),
+            Unproven::Described(error) => error.is_bad_request(),
+            _ => false,
+        }
     }
 }
 

@@ -38,6 +38,7 @@ mod template;
 pub use form::{Encoding, Hash, TimeForm};
 
 use crate::Message;
+use crate::body_digest::BodyDigest;
 use form::SecretForm;
 use part::Part;
 use serde::Deserialize;
@@ -64,7 +65,7 @@ pub struct Description {
     /// What stands between two lines.
     #[serde(default = "default_separator")]
     pub separator: String,
-    /// The hash of the HMAC: `sha256`, `sha384` or `sha512`.
+    /// The hash of the HMAC: `sha256` or `sha512`.
     #[serde(default = "default_digest")]
     pub digest: String,
     /// How the signature is written: `base64`, `base64url`, `hex` or `hex-upper`.
@@ -181,7 +182,7 @@ pub enum BodyRule {
     /// It is in the signed text: [`Request::verify`] has to be given all of it.
     Whole,
     /// It has to have this digest, which is signed.
-    Digest(Hash, Vec<u8>),
+    Digest(BodyDigest),
     /// There must be none.
     Empty,
     /// Nothing.
@@ -237,18 +238,12 @@ impl DescribedScheme {
         secret.map(|header| &*header.name)
     }
 
-    /// Whether a request shows any header of the proof, right or wrong, but for those that carry
-    /// nothing but the time. A header whose form begins with a text, such as a scheme's word in
-    /// `Authorization`, counts where its value begins with it.
-    pub fn is_presented(&self, message: &Message<'_>) -> bool {
-        let proof = self.proof.iter().filter(|header| !header.is_time_alone());
-        proof
-            .flat_map(|header| {
-                message
-                    .values(&header.name)
-                    .map(move |value| (header, value))
-            })
-            .any(|(header, value)| header.is_meant(value))
+    /// Whether a request shows a signature of this scheme, right or wrong. Where the form of the header
+    /// begins with a text, such as a word in `Authorization`, the value has to begin with it.
+    /// `first_value`: that of a header, its name in small letters.
+    pub fn is_presented<'v>(&self, first_value: impl Fn(&str) -> Option<&'v [u8]>) -> bool {
+        let mut carriers = self.proof.iter().filter(|header| header.is_signature());
+        carriers.any(|header| first_value(&header.name).is_some_and(|value| header.is_meant(value)))
     }
 
     /// Reads a request: what it shows, and whether every part can be read in one way. Its time is
@@ -257,7 +252,7 @@ impl DescribedScheme {
     /// # Errors
     /// See [`DescribedError`].
     pub fn read<'a>(&'a self, message: &Message<'a>) -> Result<Request<'a>, DescribedError> {
-        if !self.is_presented(message) {
+        if !self.is_presented(|name| message.values(name).next()) {
             return Err(DescribedError::NoProof);
         }
         let mut shown = Shown::default();
@@ -300,7 +295,7 @@ impl DescribedScheme {
                 None => Ok(BodyRule::Empty),
                 Some(value) => header
                     .read(value)
-                    .map(|digest| BodyRule::Digest(header.hash, digest))
+                    .map(BodyRule::Digest)
                     .ok_or_else(|| DescribedError::Malformed(header.name.clone())),
             },
         }

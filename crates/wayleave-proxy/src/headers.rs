@@ -142,11 +142,13 @@ pub(crate) fn of_request(
     let mut headers = HeaderMap::with_capacity(received.headers.len() + 14);
     let named = named_by_connection(&received.headers);
     let proves = admitted.caller().scheme() == Scheme::HttpSignature;
+    let described = admitted.caller().described();
     for (name, value) in &received.headers {
         // What Connection names is left out here, so that it cannot remove what we add.
         let ends_here = is_kept_back(name.as_str())
             || named.contains(name)
-            || proves && is_message_signature(name.as_str());
+            || proves && is_message_signature(name.as_str())
+            || described.is_some_and(|scheme| scheme.proof_headers().any(|own| name == own));
         if !ends_here {
             headers.append(name.clone(), value.clone());
         }

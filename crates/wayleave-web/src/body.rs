@@ -16,6 +16,9 @@ use wayleave_engine::BodyClaim;
 use crate::Fault;
 use crate::held_back::HeldBack;
 
+/// The most that is held of a body whose signature covers every byte.
+const WHOLE_LIMIT_BYTES: usize = 1024 * 1024;
+
 /// How large and how slow the body of a request may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BodyLimits {
@@ -39,6 +42,13 @@ impl Default for BodyLimits {
 }
 
 impl BodyLimits {
+    /// The most of a body that is read before it is known who sent it, where the signature covers
+    /// every byte: in bytes.
+    pub(crate) fn whole_bytes(&self) -> usize {
+        let limit = self.bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        limit.map_or(WHOLE_LIMIT_BYTES, |limit| limit.min(WHOLE_LIMIT_BYTES))
+    }
+
     /// The bytes that a window asks for: at least one.
     fn bytes_per_window(&self) -> u64 {
         let bytes = u128::from(self.bytes_per_s) * self.window.as_millis() / 1_000;

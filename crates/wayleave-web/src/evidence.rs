@@ -1,9 +1,12 @@
 //! Reads what a request shows to prove who made it.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, header};
 use wayleave_core::Environment;
 use wayleave_engine::{Engine, Evidence, MalformedEvidence, Unproven};
-use wayleave_protocol::{Message, http_date};
+use wayleave_protocol::described::DescribedScheme;
+use wayleave_protocol::{Message, http_date, sigv4};
 
 use crate::Fault;
 
@@ -23,6 +26,10 @@ const INVALID_TOKEN_CHALLENGE: &str = "Bearer realm=\"wayleave\", error=\"invali
 const SIGNATURE_CHALLENGE: &str = "Authentication realm=\"wayleave\"";
 /// Likewise for signatures over the message (RFC 9421).
 const MESSAGE_CHALLENGE: &str = "Signature realm=\"wayleave\"";
+/// Likewise for AWS Signature Version 4.
+const SIGV4_CHALLENGE: &str = "AWS4-HMAC-SHA256 realm=\"wayleave\"";
+/// Likewise for the scheme that is described for the route.
+const DESCRIBED_CHALLENGE: &str = "Described realm=\"wayleave\"";
 
 /// A request as it was asked, before anything of it is proven.
 #[derive(Clone, Copy)]
@@ -43,6 +50,17 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Whether it has a body, of whatever length.
     pub(crate) has_body: bool,
+    /// The scheme that is described for the route, where the request shows a signature of it.
+    pub(crate) described: Option<&'a Arc<DescribedScheme>>,
+}
+
+/// The scheme that is described for a route, where a request shows a signature of it.
+pub(crate) fn described<'s>(
+    scheme: Option<&'s Arc<DescribedScheme>>,
+    headers: &HeaderMap,
+) -> Option<&'s Arc<DescribedScheme>> {
+    let first_value = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    scheme.filter(|scheme| scheme.is_presented(first_value))
 }
 
 /// A header with one of its values.
@@ -50,8 +68,8 @@ pub(crate) type Field<'a> = (&'a str, &'a [u8]);
 
 /// Every header of a request that shows a proof over its headers, else none: nobody else's request
 /// pays for it.
-pub(crate) fn signed_fields(headers: &HeaderMap) -> Vec<Field<'_>> {
-    if !shows_signed_headers(headers) {
+pub(crate) fn signed_fields(headers: &HeaderMap, is_described: bool) -> Vec<Field<'_>> {
+    if !is_described && !shows_signed_headers(headers) {
         return Vec::new();
     }
     let fields = headers.iter();
@@ -62,7 +80,9 @@ pub(crate) fn signed_fields(headers: &HeaderMap) -> Vec<Field<'_>> {
 
 /// Whether a request shows a proof over its headers.
 fn shows_signed_headers(headers: &HeaderMap) -> bool {
+    let authorization = headers.get(header::AUTHORIZATION);
     headers.contains_key(SIGNATURE_INPUT)
+        || authorization.is_some_and(|value| sigv4::is_presented(value.as_bytes()))
 }
 
 /// Collects the evidence of a request. `fields`: of [`signed_fields`]. Errors: a proof header twice,
@@ -72,15 +92,21 @@ pub(crate) fn collect<'a>(
     fields: &'a [Field<'a>],
 ) -> Result<Evidence<'a>, Fault> {
     let headers = asked.headers;
-    let authorization = Counted::of(headers, &header::AUTHORIZATION);
-    let authentication = Counted::of(headers, &AUTHENTICATION);
-    let alias = Counted::of(headers, &AUTHENTICATE);
-    let timestamp = Counted::of(headers, &TIMESTAMP);
+    // What the described scheme has for itself is no second proof.
+    let count = |name| match asked.described {
+        Some(scheme) if scheme.proof_headers().any(|own| own == name) => Counted::default(),
+        _ => Counted::of(headers, &name),
+    };
+    let authorization = count(header::AUTHORIZATION);
+    let authentication = count(AUTHENTICATION);
+    let alias = count(AUTHENTICATE);
+    let timestamp = count(TIMESTAMP);
     MalformedEvidence::check(
         authorization.count,
         authentication.count.max(alias.count),
         timestamp.count,
         headers.contains_key(SIGNATURE_INPUT),
+        asked.described.is_some(),
     )
     .map_err(|error| Fault::BadRequest(error.to_string()))?;
     let authentication = match (authentication.value, alias.value) {
@@ -104,10 +130,13 @@ pub(crate) fn collect<'a>(
             fields,
         }),
         has_body: asked.has_body,
+        body: None,
+        described: asked.described,
         claimed_base_string: headers.get(BASE_STRING).map(|value| value.as_bytes()),
     })
 }
 
+#[derive(Default)]
 struct Counted<'a> {
     count: usize,
     value: Option<&'a [u8]>,
@@ -153,6 +182,8 @@ pub(crate) fn fault(engine: &Engine, evidence: &Evidence<'_>, refusal: &Unproven
         server_time: signed.then(|| http_date::format(engine.now().unix_s())),
         explanation,
         challenge: Some(match refusal {
+            _ if evidence.described.is_some() => DESCRIBED_CHALLENGE,
+            _ if evidence.message.is_some() && evidence.authorization.is_some() => SIGV4_CHALLENGE,
             _ if evidence.message.is_some() => MESSAGE_CHALLENGE,
             _ if signed => SIGNATURE_CHALLENGE,
             Unproven::NoProof | Unproven::OtherScheme => TOKEN_CHALLENGE,

@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use wayleave_core::{Admission, Limit};
+use wayleave_protocol::described::DescribedScheme;
 use wayleave_proxy::ApiBehind;
 
 use crate::dialect::is_below;
@@ -41,6 +44,8 @@ pub struct Route {
     pub admission: Admission,
     /// Where requests go, and how.
     pub upstream: ApiBehind,
+    /// The scheme that the operator describes for it; who may use it is in the admission.
+    pub described: Option<Arc<DescribedScheme>>,
     /// The largest body that is passed on, in bytes; 0: any. `None`: as the node says.
     pub body_bytes: Option<u64>,
     /// What it is called where requests are counted; `None`: host and path.

@@ -10,6 +10,7 @@ use wayleave_engine::{
     Admitted, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
 };
 use wayleave_protocol::Message;
+use wayleave_protocol::described::DescribedScheme;
 use wayleave_proxy::ApiBehind;
 
 use crate::answer::Answer;
@@ -123,6 +124,16 @@ enum Place<'s, 'p> {
     },
     Route(&'s LimitedRoute),
     Nothing,
+}
+
+impl Place<'_, '_> {
+    /// The scheme that is described for it.
+    fn described(&self) -> Option<&Arc<DescribedScheme>> {
+        match self {
+            Place::Route(route) => route.described.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Paths under which a signature may have been made: usually one.
@@ -400,8 +411,10 @@ impl Surfaces {
         let place = self.locate(target);
         check_path(&place, target.path)?;
         let signed = signed_paths(&place, target);
-        let fields = evidence::signed_fields(&parts.headers);
+        let own_scheme = evidence::described(place.described(), &parts.headers);
+        let fields = evidence::signed_fields(&parts.headers, own_scheme.is_some());
         let asked = evidence::Asked {
+            described: own_scheme,
             method: described.method,
             scheme,
             authority,
@@ -435,8 +448,10 @@ impl Surfaces {
     ) -> Result<Pass, Fault> {
         check_path(place, target.path)?;
         let signed = signed_paths(place, target);
-        let fields = evidence::signed_fields(&parts.headers);
+        let described = evidence::described(place.described(), &parts.headers);
+        let fields = evidence::signed_fields(&parts.headers, described.is_some());
         let asked = evidence::Asked {
+            described,
             method: parts.method.as_str(),
             scheme: client.scheme,
             authority: client.authority,
@@ -460,6 +475,16 @@ impl Surfaces {
                 let proven = self.engine.authenticate(&evidence);
                 let (caller, claim) = self.accept(place, &evidence, proven).await?;
                 (caller, RequestBody::read(form.clone(), claim)?)
+            }
+            Err(Unproven::BodyNeeded) => {
+                let whole = read_body(body, limits.whole_bytes()).await?;
+                evidence.body = Some(&whole);
+                let proven = match self.engine.authenticate(&evidence) {
+                    Err(refusal) => self.prove_again(&evidence, refusal).await,
+                    proven => proven,
+                };
+                let (caller, claim) = self.accept(place, &evidence, proven).await?;
+                (caller, RequestBody::read(whole.clone(), claim)?)
             }
             proven => {
                 let (caller, claim) = self.accept(place, &evidence, proven).await?;

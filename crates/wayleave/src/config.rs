@@ -3,6 +3,7 @@
 mod limit;
 mod limits;
 mod route;
+mod scheme;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use wayleave_core::Environment;
 use wayleave_engine::{Algorithm, Database, Operators};
+use wayleave_protocol::described::Description;
 use wayleave_web::{Authorities, ContentSurface, Mount, SurfaceSettings, TrustedProxies};
 
 use crate::node::{AddressSettings, EnvironmentSettings, NodeSettings};
@@ -24,6 +26,7 @@ use crate::{safety, spelling};
 use self::limit::{LimitConfig, Limits, PlanConfig};
 use self::limits::LimitsConfig;
 use self::route::RouteConfig;
+use self::scheme::Schemes;
 use self::upstream::{Addresses, Forwarding, Servers};
 
 /// How long requests in flight may take after the end was asked for, unless set.
@@ -53,6 +56,9 @@ pub struct Config {
     limits: LimitsConfig,
     #[serde(default)]
     surfaces: SurfacesConfig,
+    /// Schemes that routes name.
+    #[serde(default)]
+    scheme: Vec<Description>,
     #[serde(default)]
     limit: Vec<LimitConfig>,
     #[serde(default)]
@@ -468,7 +474,14 @@ impl Config {
             },
             forward_auth: mount("surfaces.forward_auth", &surfaces.forward_auth, true)?,
             body: self.limits.body(),
-            routes: route::routes(&self.route, environment, limits, &self.data, &mut servers)?,
+            routes: route::routes(
+                &self.route,
+                &Schemes::compile(&self.scheme)?,
+                environment,
+                limits,
+                &self.data,
+                &mut servers,
+            )?,
         })
     }
 }

@@ -327,6 +327,7 @@ fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
         }),
         forward_auth: mount(),
         routes: vec![Route {
+            described: None,
             host: None,
             path: protected_path.to_owned(),
             admission: Admission {

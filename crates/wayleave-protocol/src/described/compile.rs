@@ -142,7 +142,7 @@ fn check_coverage(parts: &[Part], proof: &[ProofHeader]) -> Result<(), Descripti
         };
         let carries = |header: &&ProofHeader| header.name == *name;
         if let Some(header) = proof.iter().find(carries)
-            && header.fields().any(|field| field == Field::Signature)
+            && header.is_signature()
         {
             return Err(wrong(
                 "lines",

@@ -1,11 +1,12 @@
 //! The forms that a description chooses from: hashes, encodings, times.
 
+use crate::body_digest::BodyDigest;
 use crate::guid::hex_digit;
 use crate::{http_date, iso8601};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha256, Sha512};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -14,8 +15,6 @@ use std::fmt;
 pub enum Hash {
     /// SHA-256.
     Sha256,
-    /// SHA-384.
-    Sha384,
     /// SHA-512.
     Sha512,
 }
@@ -25,12 +24,11 @@ impl Hash {
     pub(super) fn parse(word: &str) -> Result<Self, String> {
         match word {
             "sha256" => Ok(Self::Sha256),
-            "sha384" => Ok(Self::Sha384),
             "sha512" => Ok(Self::Sha512),
             "md5" | "sha1" => Err(format!(
-                "is {word}, which is broken and not accepted: have the clients use sha256, sha384 or sha512"
+                "is {word}, which is broken and not accepted: have the clients use sha256 or sha512"
             )),
-            _ => Err(format!("is {word}; known are: sha256, sha384, sha512")),
+            _ => Err(format!("is {word}; known are: sha256, sha512")),
         }
     }
 
@@ -38,17 +36,18 @@ impl Hash {
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha256 => Sha256::digest(bytes).to_vec(),
-            Self::Sha384 => Sha384::digest(bytes).to_vec(),
             Self::Sha512 => Sha512::digest(bytes).to_vec(),
         }
     }
 
-    /// How many bytes a digest has.
-    pub fn length(self) -> usize {
+    /// What a body must be to have a digest; `None` where the digest has another length.
+    pub(super) fn expected(self, digest: &[u8]) -> Option<BodyDigest> {
         match self {
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
+            Self::Sha256 => digest.try_into().ok().map(BodyDigest::Sha256),
+            Self::Sha512 => {
+                let digest: [u8; 64] = digest.try_into().ok()?;
+                Some(BodyDigest::Sha512(Box::new(digest)))
+            }
         }
     }
 
@@ -58,11 +57,6 @@ impl Hash {
         match self {
             Self::Sha256 => {
                 let mut mac = Hmac::<Sha256>::new_from_slice(key).expect(ANY_LENGTH);
-                write(&mut |bytes| mac.update(bytes));
-                mac.finalize().into_bytes().to_vec()
-            }
-            Self::Sha384 => {
-                let mut mac = Hmac::<Sha384>::new_from_slice(key).expect(ANY_LENGTH);
                 write(&mut |bytes| mac.update(bytes));
                 mac.finalize().into_bytes().to_vec()
             }

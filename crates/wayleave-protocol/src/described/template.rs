@@ -2,6 +2,7 @@
 
 use super::form::{Encoding, Hash};
 use super::{DescriptionError, Shown};
+use crate::body_digest::BodyDigest;
 
 /// A piece of a text with words in braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,11 @@ impl ProofHeader {
         })
     }
 
+    /// Whether it carries the signature.
+    pub(super) fn is_signature(&self) -> bool {
+        self.fields().any(|field| field == Field::Signature)
+    }
+
     /// Whether it carries nothing but the time.
     pub(super) fn is_time_alone(&self) -> bool {
         self.fields().all(|field| field == Field::Time)
@@ -203,7 +209,7 @@ impl<'a> Shown<'a> {
 pub(super) struct DigestHeader {
     /// In small letters.
     pub(super) name: Box<str>,
-    pub(super) hash: Hash,
+    hash: Hash,
     encoding: Encoding,
     before: Box<str>,
     after: Box<str>,
@@ -242,12 +248,12 @@ impl DigestHeader {
     }
 
     /// The digest that a value holds; `None` where it is not of the form.
-    pub(super) fn read(&self, value: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn read(&self, value: &[u8]) -> Option<BodyDigest> {
         let value = value.strip_prefix(self.before.as_bytes())?;
         let digest = self
             .encoding
             .read(value.strip_suffix(self.after.as_bytes())?)?;
-        (digest.len() == self.hash.length()).then_some(digest)
+        self.hash.expected(&digest)
     }
 }
 

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use wayleave_core::{Admission, Audience, Environment, Scheme, Scope, check_name};
+use wayleave_core::{Admission, Audience, Environment, Scope, check_name};
 use wayleave_proxy::ApiBehind;
 use wayleave_web::Route;
 
 use super::limit::Limits;
+use super::scheme::Schemes;
 use super::upstream::{Addresses, Forwarding, HealthConfig, Servers};
 use super::{ConfigError, check_prefix, wrong};
 
@@ -77,6 +78,7 @@ impl RouteConfig {
 /// start.
 pub(super) fn routes(
     configs: &[RouteConfig],
+    schemes: &Schemes,
     environment: Environment,
     limits: &Limits,
     data: &Path,
@@ -90,7 +92,7 @@ pub(super) fn routes(
         };
         routes.push(Route {
             limits: limits.named(&format!("{place}.limits"), &config.limits)?,
-            ..route(&place, config, |place| {
+            ..route(&place, config, schemes, |place| {
                 servers.behind(place, upstream, &config.forwarding(data))
             })?
         });
@@ -101,6 +103,7 @@ pub(super) fn routes(
 fn route(
     place: &str,
     config: &RouteConfig,
+    schemes: &Schemes,
     upstream: impl FnOnce(&str) -> Result<ApiBehind, ConfigError>,
 ) -> Result<Route, ConfigError> {
     if config.path != "/" {
@@ -124,14 +127,16 @@ fn route(
     };
     words("audiences", &config.audiences)?;
     words("schemes", &config.schemes)?;
+    let (schemes, described) = schemes.read(&format!("{place}.schemes"), &config.schemes)?;
     Ok(Route {
         host: config.host.clone(),
         path: config.path.clone(),
         admission: Admission {
             audiences: parse_all::<Audience, _>(&format!("{place}.audiences"), &config.audiences)?,
-            schemes: parse_all::<Scheme, _>(&format!("{place}.schemes"), &config.schemes)?,
+            schemes,
             scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
         },
+        described,
         upstream: upstream(place)?,
         body_bytes: config.body_bytes,
         name: checked_name(place, config)?,

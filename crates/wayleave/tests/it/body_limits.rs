@@ -32,6 +32,7 @@ fn start() -> (TestNode, RawUpstream, String) {
         ];
         surfaces.routes = places
             .map(|(path, body_bytes)| Route {
+                described: None,
                 upstream: upstream.clone(),
                 body_bytes,
                 ..route(path, &[Audience::Routes], "")

@@ -478,6 +478,7 @@ fn free() -> AddressSettings {
 /// A route to the sample API.
 pub(crate) fn route(path: &str, audiences: &[Audience], scopes: &str) -> Route {
     Route {
+        described: None,
         host: None,
         path: path.to_owned(),
         admission: Admission {
@@ -512,6 +513,7 @@ fn usual_surfaces() -> SurfaceSettings {
             route("/hello", &everybody, ""),
             route("/jobs", &[Audience::Routes], "jobs:read"),
             Route {
+                described: None,
                 upstream: "http://127.0.0.1:1".parse().expect("an upstream"),
                 ..route("/nobody", &everybody, "")
             },
