@@ -37,6 +37,24 @@ impl Engine {
             BodyRule::Digest(digest) => vec![digest.clone()],
             BodyRule::Empty => vec![BodyDigest::sha256(b"")],
         };
-        Ok(Proven { caller, digests })
+        Ok(Proven {
+            caller,
+            digests,
+            nonce: None,
+        })
     }
+}
+
+/// The text that was to be signed, to show; none where the request cannot be read or its body is not
+/// to be seen.
+pub(crate) fn signed_strings(
+    evidence: &Evidence<'_>,
+    message: &Message<'_>,
+    scheme: &DescribedScheme,
+) -> Vec<String> {
+    let (Ok(request), Ok(body)) = (scheme.read(message), evidence.whole_body()) else {
+        return Vec::new();
+    };
+    let text = request.text(body);
+    vec![String::from_utf8_lossy(&text).into_owned()]
 }

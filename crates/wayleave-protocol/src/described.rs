@@ -231,6 +231,11 @@ impl DescribedScheme {
         self.time
     }
 
+    /// Whether the host is signed.
+    pub fn signs_host(&self) -> bool {
+        self.parts.contains(&Part::Host)
+    }
+
     /// The names of the headers that carry the proof, in small letters. They are not for the API
     /// behind, but for those that carry nothing but the time.
     pub fn proof_headers(&self) -> impl Iterator<Item = &str> {

@@ -555,7 +555,9 @@ impl Surfaces {
         evidence: &Evidence<'_>,
         proven: Result<Proven, Unproven>,
     ) -> Result<(Caller, BodyClaim), Fault> {
-        let message = evidence.message.as_ref();
+        // A described scheme may leave the host unsigned, and then it says nothing.
+        let signs_host = evidence.described.is_none_or(|scheme| scheme.signs_host());
+        let message = evidence.message.as_ref().filter(|_| signs_host);
         let is_ours = |message: &Message<'_>| {
             let authorities = &self.settings.authorities;
             authorities.knows(message.scheme, message.authority)

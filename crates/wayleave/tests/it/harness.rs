@@ -114,8 +114,16 @@ impl TestNode {
 
     /// Starts one at the present moment, for tests in which the real binary meets its data.
     pub(crate) fn start_now(kind: DatabaseKind) -> Self {
+        TestNode::start_now_with(kind, |_| {})
+    }
+
+    /// The same with other settings than usual, for tests in which real clients sign.
+    pub(crate) fn start_now_with(
+        kind: DatabaseKind,
+        change: impl FnOnce(&mut NodeSettings),
+    ) -> Self {
         let now = wayleave_engine::Clock::now(&wayleave::ports::SystemClock);
-        TestNode::start_at(kind, now.unix_s(), |_| {})
+        TestNode::start_at(kind, now.unix_s(), change)
     }
 
     fn start_at(kind: DatabaseKind, now_s: i64, change: impl FnOnce(&mut NodeSettings)) -> Self {

@@ -28,7 +28,11 @@ fn run(mut command: Command, kind: DatabaseKind) {
         return;
     }
     let demo = DemoProcess::start(kind);
-    let done = command.arg(demo.json_path()).output().expect("the client");
+    check(command.arg(demo.json_path()));
+}
+
+fn check(command: &mut Command) {
+    let done = command.output().expect("the client");
     let said = format!(
         "{}{}",
         String::from_utf8_lossy(&done.stdout),
@@ -39,6 +43,19 @@ fn run(mut command: Command, kind: DatabaseKind) {
         said.lines().filter(|line| line.starts_with("ok")).count() > 10,
         "{said}"
     );
+}
+
+/// Runs a Python client with a file that tells it whom to call and how.
+pub(crate) fn python_case(script: &str, case: &serde_json::Value) {
+    if !is_there(PYTHON) {
+        return;
+    }
+    let folder = wayleave_testkit::TestFolder::new();
+    let file = folder.path().join("case.json");
+    std::fs::write(&file, case.to_string()).expect("written");
+    let mut command = Command::new(std::env::var_os(PYTHON).expect("the variable"));
+    command.arg("-B").arg(clients().join("python").join(script));
+    check(command.arg(file));
 }
 
 fn python(script: &str, kind: DatabaseKind) {
