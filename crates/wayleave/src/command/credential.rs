@@ -207,8 +207,8 @@ pub(crate) struct CreateArgs {
     /// What it may do, separated by blanks.
     #[arg(long, value_name = "WORDS")]
     scopes: Option<String>,
-    /// How it may prove requests, separated by blanks: bearer, token, signed, http-signature [default: what is usual
-    /// for the audience].
+    /// How it may prove requests, separated by blanks: bearer, token, signed, http-signature,
+    /// aws-sigv4, described [default: what is usual for the audience].
     #[arg(long, value_name = "WORDS")]
     schemes: Option<String>,
     /// When it ends, from now, such as 90d or 12h [default: never].

@@ -88,7 +88,8 @@ def send(base, method, target, headers=None, body=None):
     address = urlsplit(base)
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=TIMEOUT_S)
     try:
-        connection.putrequest(method, target, skip_accept_encoding=True)
+        has_host = any(name.lower() == "host" for name, _ in headers or [])
+        connection.putrequest(method, target, skip_host=has_host, skip_accept_encoding=True)
         for name, value in headers or []:
             connection.putheader(name, value)
         if body is not None:
