@@ -130,7 +130,7 @@ impl Place<'_, '_> {
     /// The scheme that is described for it.
     fn described(&self) -> Option<&Arc<DescribedScheme>> {
         match self {
-            Place::Route(route) => route.described.as_ref(),
+            Place::Route(limited) => limited.route.described.as_ref(),
             _ => None,
         }
     }
