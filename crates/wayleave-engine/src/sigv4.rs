@@ -36,6 +36,7 @@ impl Engine {
             } else {
                 vec![expected]
             },
+            nonce: None,
         })
     }
 }
