@@ -33,7 +33,7 @@ def main():
     for method, target, body in [
         ("GET", path, b""),
         ("GET", f"{path}/A%20b/%C3%84?x=%C3%84&y=a%2Fb&flag=", b""),
-        ("GET", f"{path}/x;y,z?b=2&a=1&c=x/y:z", b""),
+        ("GET", f"{path}/x,y:z?b=2&a=1&c=x/y:z", b""),
         ("GET", f"{path}?plus=a+b", b""),
         ("DELETE", f"{path}/~user/(1)", b""),
         ("POST", path, b'{"pages":12}'),
