@@ -10,17 +10,23 @@
 pub(crate) mod client;
 mod creation;
 pub(crate) mod fill;
+mod gateway;
 pub(crate) mod machine;
+mod memory;
 mod options;
+mod peers;
+mod readme;
 mod report;
 mod requests;
 mod rounds;
 mod scale;
 pub(crate) mod scratch;
 mod servers;
+mod serving;
 pub(crate) mod sign;
 pub(crate) mod stats;
 mod target;
+mod tls;
 mod workload;
 mod wrk;
 
@@ -56,6 +62,10 @@ fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<(Visits, Vec
     let (scaled, mut once) = scale::measure(options, places, wrk)?;
     visits.extend(scaled);
     visits.extend(creation::measure(options, places, wrk)?);
+    let (proxied, grown) = gateway::measure(options, places, wrk)?;
+    visits.extend(proxied);
+    once.extend(grown);
+    visits.extend(tls::measure(options, places, wrk)?);
     if let Some(count) = options.load {
         once.push(scale::load(places, count)?);
     }
@@ -89,7 +99,9 @@ fn publish(
         let docs = places.root.join("docs");
         write(&docs.join("benchmarks.json"), &report.json()?)?;
         write(&docs.join("benchmarks.md"), &page)?;
-        println!("written: docs/benchmarks.md, docs/benchmarks.json");
+        let file = places.root.join("README.md");
+        write(&file, &readme::with_table(&read(&file)?, &report)?)?;
+        println!("written: docs/benchmarks.md, docs/benchmarks.json, README.md");
     }
     Ok(())
 }

@@ -254,7 +254,8 @@ fn unprivileged_user() -> Result<Option<(u32, u32)>, String> {
         .ok_or_else(|| "PostgreSQL refuses to run as root, and there is no user postgres".into())
 }
 
-fn free_port() -> Result<u16, String> {
+/// A port of this machine that is free at the moment.
+pub(crate) fn free_port() -> Result<u16, String> {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

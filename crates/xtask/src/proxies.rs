@@ -16,6 +16,16 @@ const PACKAGES: [&str; 6] = [
     "libopentracing-c-wrapper0",
 ];
 
+/// nginx's Lua, which only the benchmark compares with.
+const LUA_PACKAGES: [&str; 6] = [
+    "libnginx-mod-http-lua",
+    "libnginx-mod-http-ndk",
+    "lua-resty-core",
+    "lua-resty-lrucache",
+    "libluajit2-5.1-2",
+    "libpcre3",
+];
+
 /// What the tests were written for: each program, how it tells its version, and the versions of
 /// Debian 12.
 const PROGRAMS: [(&str, &str, &str); 3] = [
@@ -32,6 +42,25 @@ pub(crate) fn folder(root: &Path) -> Result<PathBuf, String> {
         check_version(&folder, program, option, version)?;
     }
     Ok(folder)
+}
+
+/// The same with nginx's Lua.
+pub(crate) fn folder_with_lua(root: &Path) -> Result<PathBuf, String> {
+    let packages: Vec<&str> = PACKAGES.iter().chain(&LUA_PACKAGES).copied().collect();
+    extracted(root, "proxies-lua", &packages)
+}
+
+/// The version of an extracted package, as `name version`.
+pub(crate) fn package_version(folder: &Path, name: &str) -> Option<String> {
+    let entries = fs::read_dir(folder.join("packages")).ok()?;
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names.into_iter().find_map(|file| {
+        let mut parts = file.to_str()?.split('_');
+        let version = (parts.next()? == name).then(|| parts.next())??;
+        // An epoch, escaped, says nothing to people.
+        let version = version.split("%3a").last()?;
+        Some(format!("{name} {version}"))
+    })
 }
 
 /// The folders of the libraries below a folder of packages, for `LD_LIBRARY_PATH`.
@@ -129,6 +158,23 @@ mod tests {
         mark(&folder, &["one", "two"]).unwrap();
         assert!(has(&folder, &["one", "two"]));
         assert!(!has(&folder, &["one"]));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_package_says_its_version_in_the_name_of_its_file() {
+        let folder = std::env::temp_dir().join(format!("xtask-packages-{}", std::process::id()));
+        fs::create_dir_all(folder.join("packages")).unwrap();
+        for file in [
+            "nginx_1.22.1-9+deb12u11_amd64.deb",
+            "lua_1%3a0.10.23-1_amd64.deb",
+        ] {
+            fs::write(folder.join("packages").join(file), "").unwrap();
+        }
+        let version = |name| package_version(&folder, name);
+        assert_eq!(version("nginx").as_deref(), Some("nginx 1.22.1-9+deb12u11"));
+        assert_eq!(version("lua").as_deref(), Some("lua 0.10.23-1"));
+        assert_eq!(version("caddy"), None);
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -58,5 +58,9 @@ fn stand<'a>(
     let file = scratch.path(&format!("{}.requests", target.name()));
     let request = fill::credential_creation(demo)?;
     let workload = Workload::of_one(target, demo.admin_address(), file, request)?;
-    Ok(Stand { server, workload })
+    Ok(Stand {
+        server,
+        asks: None,
+        workload,
+    })
 }

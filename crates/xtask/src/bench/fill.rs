@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Connection, in_parallel};
 
+/// The credentials of audience `routes` that sign by RFC 9421, named like an audience.
+pub(super) const MESSAGE_SIGNERS: &str = "message-signers";
+
 /// How many credentials of one kind an integration gets.
 const PER_INTEGRATION: usize = 100;
 
@@ -29,6 +32,21 @@ struct Admin {
 }
 
 impl Demo {
+    /// A node that says no such things of itself: `HOST:PORT` of its test environment and of its
+    /// admin API, and an operator's token.
+    pub(super) fn of(test: &str, admin: &str, token: &str) -> Demo {
+        Demo {
+            test: Environment {
+                url: format!("http://{test}"),
+                protected_path: String::new(),
+            },
+            admin: Admin {
+                url: format!("http://{admin}"),
+                token: token.to_owned(),
+            },
+        }
+    }
+
     /// The `HOST:PORT` of the admin API.
     pub(super) fn admin_address(&self) -> &str {
         authority(&self.admin.url)
@@ -69,7 +87,12 @@ pub(super) fn credentials(
         |connection, index| {
             let (audience, number) = (audiences[index / count], index % count);
             let integration = &integrations[number / PER_INTEGRATION];
-            let body = json!({ "integration": integration, "audience": audience });
+            let body = match audience {
+                MESSAGE_SIGNERS => json!({
+                    "integration": integration, "audience": "routes", "schemes": "http-signature",
+                }),
+                audience => json!({ "integration": integration, "audience": audience }),
+            };
             let answer = create(connection, demo, "credentials", &body)?;
             serde_json::from_value::<Key>(answer).map_err(|error| format!("a credential: {error}"))
         },

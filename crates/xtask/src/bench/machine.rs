@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::peers;
 use super::servers::Places;
 use super::target::{Phase, Target};
 use super::wrk::Wrk;
@@ -60,7 +61,7 @@ pub(super) fn versions(places: &Places, wrk: &Wrk, targets: &[Target]) -> Vec<St
             .map(|text| text.split(' ').take(2).collect::<Vec<_>>().join(" ")),
     );
     versions.extend(
-        ["hyper", "tokio", "aws-lc-rs", "mimalloc"]
+        ["hyper", "tokio", "rustls", "aws-lc-rs", "mimalloc"]
             .into_iter()
             .filter_map(|n| locked(&lock, n)),
     );
@@ -68,6 +69,9 @@ pub(super) fn versions(places: &Places, wrk: &Wrk, targets: &[Target]) -> Vec<St
     if targets.iter().any(|target| target.is_oidc_provider()) {
         versions.extend(oidc_version(&places.files.join("oidc/package.json")));
         versions.extend(output(command("node").arg("--version")).map(|v| format!("Node.js {v}")));
+    }
+    if targets.iter().any(|target| target.is_proxy()) {
+        versions.extend(peers::versions(places));
     }
     if targets.iter().any(|target| target.is_on_postgres())
         && let Ok(programs) = postgres::programs()

@@ -11,7 +11,8 @@ usage: cargo xtask bench [--rounds N] [--seconds S] [--credentials N] [--scale N
   --scale N         how many credentials the largest directory has (10000000); the next a tenth
   --load N          how many credentials are loaded from disk (1000000)
   --only NAME       only this target and what it is compared with; may be repeated;
-                    also: scale (directories and load), load, creation
+                    also: scale (directories and load), load, creation, gateway (proxies,
+                    message signatures, TLS)
   --quick           one round with 200 credentials and small directories: does everything work?
   --no-write        leave docs/benchmarks.md and docs/benchmarks.json as they are
 --only, --quick and --scale imply --no-write: the published figures are those of a whole run.
@@ -27,6 +28,8 @@ pub(super) struct Options {
     pub(super) scale: usize,
     /// How many credentials are loaded from disk; none: not measured.
     pub(super) load: Option<usize>,
+    /// How many requests are sent to see whether memory grows.
+    pub(super) memory: usize,
     /// Every target to visit, in their usual order.
     pub(super) targets: Vec<Target>,
     /// Whether the figures go into `docs/`.
@@ -42,6 +45,7 @@ impl Options {
             credentials: 20_000,
             scale: 10_000_000,
             load: Some(1_000_000),
+            memory: 1_000_000,
             targets: Vec::new(),
             write: true,
         };
@@ -64,6 +68,7 @@ impl Options {
                 "--quick" => {
                     (options.rounds, options.credentials) = (1, 200);
                     (options.scale, options.load) = (10_000, Some(1_000));
+                    options.memory = 10_000;
                     options.write = false;
                 }
                 "--no-write" => options.write = false,
@@ -101,6 +106,7 @@ fn named(name: &str) -> Result<Vec<Target>, String> {
     let is_meant = |target: &Target| match name {
         "scale" => target.phase() == Phase::Scale,
         "creation" => target.phase() == Phase::Creation,
+        "gateway" => matches!(target.phase(), Phase::Gateway | Phase::Tls),
         _ => target.name() == name,
     };
     let targets: Vec<Target> = Target::ALL.into_iter().filter(is_meant).collect();
@@ -170,6 +176,18 @@ mod tests {
         assert_eq!((creation.targets.len(), creation.load), (4, None));
         let load = parse("--only load --load 50").unwrap();
         assert_eq!((load.targets, load.load), (Vec::new(), Some(50)));
+    }
+
+    #[test]
+    fn the_gateway_is_proxies_and_tls() {
+        let gateway = parse("--only gateway").unwrap();
+        assert_eq!(gateway.targets_of(Phase::Gateway).len(), 9);
+        assert_eq!(gateway.targets_of(Phase::Tls).len(), 2);
+        assert_eq!(gateway.targets.len(), 11);
+        assert_eq!((gateway.load, gateway.write), (None, false));
+        let ours = parse("--only proxy").unwrap();
+        assert!(ours.targets.contains(&Target::GatewayLua));
+        assert!(!ours.targets.contains(&Target::GatewayCaddy));
     }
 
     #[test]

@@ -50,8 +50,12 @@ pub(super) struct Row {
     /// The quartiles of the ratio; of the value for a baseline.
     q1: f64,
     q3: f64,
-    /// The least ratio that will do; the largest value where nothing is compared.
+    /// The least ratio that will do, or the most where less is better; the largest value where
+    /// nothing is compared.
     target: Option<f64>,
+    /// Whether the target is the most that will do.
+    #[serde(skip)]
+    is_at_most: bool,
     met: Option<bool>,
     /// Why a target was missed, or what is to be said of a figure without one.
     cause: Option<String>,
@@ -97,6 +101,17 @@ impl Report {
         missed.map(|row| row.name.as_str()).collect()
     }
 
+    /// The rows that are compared with something else.
+    pub(super) fn compared(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.ratio.is_some())
+    }
+
+    /// A report of nothing.
+    #[cfg(test)]
+    pub(super) fn empty() -> Report {
+        Report::new(String::new(), &Visits::new(), Vec::new(), &Causes::new())
+    }
+
     /// The text of `docs/benchmarks.json`.
     pub(super) fn json(&self) -> Result<String, String> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
@@ -120,6 +135,7 @@ fn baseline_row(target: Target, visits: &[Visit], causes: &Causes) -> Option<Row
         q1: rounded(spread.q1),
         q3: rounded(spread.q3),
         target: None,
+        is_at_most: false,
         met: None,
         cause: causes.get(target.baseline_name()).cloned(),
         command: command(target),
@@ -138,6 +154,7 @@ fn once_row(figure: Once, causes: &Causes) -> Row {
         q1: value,
         q3: value,
         target: figure.at_most,
+        is_at_most: true,
         met,
         cause: match met {
             Some(true) => None,
@@ -169,8 +186,28 @@ fn compared_row(
             Spread::of(ours.iter().map(|visit| visit.cpu_us))?,
             Spread::of(pairs.map(|(ours, baseline)| baseline.cpu_us / ours.cpu_us))?,
         ),
+        Measure::Cpu => (
+            "µs CPU/request",
+            Spread::of(ours.iter().map(|visit| visit.cpu_us))?,
+            Spread::of(pairs.map(|(ours, baseline)| ours.cpu_us / baseline.cpu_us))?,
+        ),
+        Measure::AskedShare => (
+            "µs CPU/request",
+            Spread::of(ours.iter().map(|visit| visit.asked_us))?,
+            Spread::of(pairs.map(|(ours, both)| ours.asked_us / both.cpu_us))?,
+        ),
+        Measure::AddedP99 => (
+            "µs p99",
+            Spread::of(ours.iter().filter_map(|visit| visit.p99_us))?,
+            Spread::of(pairs.filter_map(|(ours, bare)| Some(ours.p99_us? - bare.p99_us?)))?,
+        ),
     };
-    let met = ratio.median >= comparison.at_least;
+    let is_at_most = comparison.measure.is_at_most();
+    let met = if is_at_most {
+        ratio.median <= comparison.goal
+    } else {
+        ratio.median >= comparison.goal
+    };
     let cause = || {
         causes
             .get(comparison.name)
@@ -185,7 +222,8 @@ fn compared_row(
         ratio: Some(rounded(ratio.median)),
         q1: rounded(ratio.q1),
         q3: rounded(ratio.q3),
-        target: Some(comparison.at_least),
+        target: Some(comparison.goal),
+        is_at_most,
         met: Some(met),
         cause: (!met).then(cause),
         command: command(target),
@@ -203,13 +241,13 @@ fn rounded(figure: f64) -> f64 {
 }
 
 /// The cells of a row, for both tables.
-fn cells(row: &Row) -> [String; 6] {
+pub(super) fn cells(row: &Row) -> [String; 6] {
     let ratio = match row.ratio {
         Some(ratio) => format!("{ratio:.2} [{:.2} … {:.2}]", row.q1, row.q3),
         None if row.q1 < row.q3 => format!("[{} … {}] {}", row.q1, row.q3, row.unit),
         None => String::new(),
     };
-    let sign = if row.ratio.is_some() { '≥' } else { '≤' };
+    let sign = if row.is_at_most { '≤' } else { '≥' };
     [
         row.name.clone(),
         format!("{} {}", row.value, row.unit),
@@ -260,7 +298,7 @@ fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
     text
 }
 
-fn markdown_table<const N: usize>(headings: [&str; N], lines: &[[String; N]]) -> String {
+pub(super) fn markdown_table<const N: usize>(headings: [&str; N], lines: &[[String; N]]) -> String {
     let mut text = format!("| {} |\n|{}\n", headings.join(" | "), " --- |".repeat(N));
     for line in lines {
         writeln!(text, "| {} |", line.join(" | ")).ok();
@@ -387,6 +425,20 @@ the resident memory of the process grew from before filling to after it, for eac
 the load, credentials are imported into a SQLite database first; the time is that of opening a node
 on it, up to where it could answer, in a new process, the file being in the system's page cache.
 
+The proxies get the same signed requests and pass them to the same API, an nginx with one worker that
+answers each with 13 bytes; its processor time counts for nobody. nginx, HAProxy and Caddy are the
+distribution's packages, with the configurations in `crates/xtask/bench/gateway`: no access log, one
+worker or thread per core, connections kept open both ways. Wayleave is `wayleave serve` with every
+setting at its default, and so are its limits and what it counts. The signatures over the message are
+made anew for each visit, because a nonce counts once.
+
+Over TLS the two servers are first driven by `wrk` to find the rate that the slower one reaches. Then a
+client of our own (`crates/xtask/bench/tls.rs`) sends half of that rate to each in turn, over 16
+connections; the time of an answer counts from the moment at which its request was due.
+
+For the growth of memory, a tenth of a million requests go through the proxy, its resident memory is
+noted, and again after a million more.
+
 A credential is made in two commits. With 64 callers those that wait share one on SQLite, while
 PostgreSQL makes one for each. The disk is this machine's.
 
@@ -400,7 +452,8 @@ processor time is the user and system time of its processes, PostgreSQL's not am
 - One client: `wrk` with one thread and 32 connections (16 to oidc-provider, 1 or 64 to make
   credentials), replaying {credentials} different requests prepared beforehand, in an order that is
   shuffled once; those that make a credential are all the same.
-- There are three groups, one after another: checks and tokens, `scale-…`, and `create-…`. All
+- There are five groups, one after another: checks and tokens, `scale-…`, `create-…`, the proxies with
+  the message signatures, and TLS. All
   servers of a group are started once. Each of {rounds} rounds visits every target of the group for
   {seconds} s, beginning with another one each time, so that what else happens on the machine meets
   all alike. Memory and load are measured once.
@@ -426,6 +479,7 @@ processor time is the user and system time of its processes, PostgreSQL's not am
     cargo xtask bench --only scale           # directories of different sizes, and the load
     cargo xtask bench --only load --load 10000000
     cargo xtask bench --only creation        # credentials made through the admin API
+    cargo xtask bench --only gateway         # proxies, message signatures, TLS
     cargo xtask bench --quick --no-write     # does it all work?
 
 It needs Linux, Node.js with npm, PostgreSQL and `wrk` (Debian's packages; installed where the
@@ -477,6 +531,7 @@ mod tests {
             p50_us: Some(200.0),
             p99_us: Some(900.0),
             cpu_us,
+            asked_us: 0.0,
             others: 0.01,
         }
     }
@@ -650,6 +705,34 @@ mod tests {
         );
         assert!(page.contains("median of 11 rounds"), "{page}");
         assert!(page.contains("used 1.0 [1.0 … 1.0] %"), "{page}");
+    }
+
+    #[test]
+    fn where_less_is_better_the_target_is_the_most_that_will_do() {
+        let with = |cpu_us, asked_us, p99| Visit {
+            asked_us,
+            p99_us: Some(p99),
+            ..visit(20_000.0, cpu_us)
+        };
+        let visits = Visits::from([
+            (Target::GatewayLua, vec![with(50.0, 0.0, 1.0)]),
+            (Target::GatewayAuthRequest, vec![with(100.0, 15.0, 1.0)]),
+            (Target::GatewayWayleave, vec![with(30.0, 0.0, 1.0)]),
+            (Target::TlsCeiling, vec![with(1.0, 0.0, 300.0)]),
+            (Target::TlsCheck, vec![with(1.0, 0.0, 550.0)]),
+        ]);
+        let report = Report::new(String::new(), &visits, Vec::new(), &Causes::new());
+        let cpu = row(&report, "proxy with signature check: CPU, to nginx + Lua");
+        assert_eq!((cpu.ratio, cpu.met), (Some(0.6), Some(true)));
+        assert_eq!(cells(cpu)[4], "≤ 0.65");
+        let share = row(&report, "nginx auth_request: Wayleave's share of the CPU");
+        assert_eq!(
+            (share.value, share.ratio, share.met),
+            (15.0, Some(0.15), Some(true))
+        );
+        let tls = row(&report, "signed check over TLS at half load: p99 added, µs");
+        assert_eq!((tls.ratio, tls.met), (Some(250.0), Some(false)));
+        assert_eq!(report.compared().count(), 4);
     }
 
     #[test]

@@ -52,7 +52,14 @@ pub(super) fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<V
         };
         let file = scratch.path(&format!("{}.requests", target.name()));
         let workload = make_requests(target, address, &file, keys, environment)?;
-        stands.insert(target, Stand { server, workload });
+        stands.insert(
+            target,
+            Stand {
+                server,
+                asks: None,
+                workload,
+            },
+        );
     }
     Rounds {
         options,

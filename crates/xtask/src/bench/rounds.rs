@@ -23,6 +23,8 @@ pub(super) struct Visit {
     pub(super) p99_us: Option<f64>,
     /// The server's processor time per request.
     pub(super) cpu_us: f64,
+    /// How much of that is of a Wayleave that the server asks.
+    pub(super) asked_us: f64,
     /// The share of the machine's processor time that neither the server nor the client used.
     pub(super) others: f64,
 }
@@ -43,6 +45,8 @@ pub(super) type Visits = BTreeMap<Target, Vec<Visit>>;
 /// A running server with the requests for it.
 pub(super) struct Stand<'a> {
     pub(super) server: &'a Server<'a>,
+    /// The Wayleave that it asks about each request.
+    pub(super) asks: Option<&'a Server<'a>>,
     pub(super) workload: Workload,
 }
 
@@ -82,9 +86,11 @@ impl Rounds<'_> {
         match self.stands.get_mut(&target) {
             Some(stand) => {
                 stand.workload.freshen()?;
-                let server = stand.server;
-                let workload = &stand.workload;
-                visit_server(self.wrk, target, server, workload, self.options.seconds)
+                let visit = visit_server(self.wrk, target, stand, self.options.seconds)?;
+                stand
+                    .workload
+                    .note(visit.rate * self.options.seconds as f64);
+                Ok(visit)
             }
             None => sign(self.places, self.options.seconds),
         }
@@ -93,7 +99,7 @@ impl Rounds<'_> {
 
 /// The targets of a round: another one comes first each time, so that none always follows the
 /// same one or has the machine at the same moment.
-fn rotated(targets: &[Target], round: usize) -> Vec<Target> {
+pub(super) fn rotated<T: Clone>(targets: &[T], round: usize) -> Vec<T> {
     let mut targets = targets.to_vec();
     let count = targets.len();
     targets.rotate_left(round % count);
@@ -103,18 +109,21 @@ fn rotated(targets: &[Target], round: usize) -> Vec<Target> {
 fn visit_server(
     wrk: &Wrk,
     target: Target,
-    server: &Server<'_>,
-    workload: &Workload,
+    stand: &Stand<'_>,
     seconds: usize,
 ) -> Result<Visit, String> {
-    let (machine, client, used) = (Machine::now(), client_ticks(), server.cpu_ticks());
+    let workload = &stand.workload;
+    let asked_ticks = || stand.asks.map_or(0, Server::cpu_ticks);
+    let (machine, client) = (Machine::now(), client_ticks());
+    let (used, asked) = (stand.server.cpu_ticks(), asked_ticks());
     let figures = wrk.run(
         &workload.address,
         &workload.file,
         target.connections(),
         seconds,
     )?;
-    let used = server.cpu_ticks().saturating_sub(used);
+    let asked = asked_ticks().saturating_sub(asked);
+    let used = stand.server.cpu_ticks().saturating_sub(used) + asked;
     let client = client_ticks().saturating_sub(client);
     let others = machine.others_since(used + client);
     if figures.bad_status + figures.broken > 0 {
@@ -133,6 +142,7 @@ fn visit_server(
         p50_us: Some(figures.p50_us as f64),
         p99_us: Some(figures.p99_us as f64),
         cpu_us: used as f64 * 1e6 / ticks_per_second() / requests,
+        asked_us: asked as f64 * 1e6 / ticks_per_second() / requests,
         others,
     })
 }
@@ -156,18 +166,19 @@ fn sign(places: &Places, seconds: usize) -> Result<Visit, String> {
         p50_us: None,
         p99_us: None,
         cpu_us: signed.cpu_ticks as f64 * 1e6 / ticks_per_second() / signatures,
+        asked_us: 0.0,
         others,
     })
 }
 
 /// The machine's processor time up to a moment, in clock ticks.
-struct Machine {
+pub(super) struct Machine {
     all: u64,
     busy: u64,
 }
 
 impl Machine {
-    fn now() -> Machine {
+    pub(super) fn now() -> Machine {
         Machine::read(&fs::read_to_string("/proc/stat").unwrap_or_default())
     }
 
@@ -185,7 +196,7 @@ impl Machine {
     }
 
     /// The share of all time since that moment that was used, but not by what used `ours`.
-    fn others_since(&self, ours: u64) -> f64 {
+    pub(super) fn others_since(&self, ours: u64) -> f64 {
         let now = Machine::now();
         let (all, busy) = (now.all - self.all, now.busy - self.busy);
         busy.saturating_sub(ours) as f64 / all.max(1) as f64

@@ -96,7 +96,14 @@ pub(super) fn measure(
         let (address, keys) = (&filled.line.address, filled.keys.clone());
         let workload = Workload::new(*target, address, file, keys, None)?;
         let server = &filled.server;
-        stands.insert(*target, Stand { server, workload });
+        stands.insert(
+            *target,
+            Stand {
+                server,
+                asks: None,
+                workload,
+            },
+        );
     }
     let visits = Rounds {
         options,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::command::{command, last_lines};
+use crate::command::{command, last_lines, quiet};
 
 /// Outlives this program even when that is killed: its standard input then ends, and it stops the
 /// servers that are still running and removes the folder.
@@ -195,6 +195,13 @@ impl Server<'_> {
         tree_ticks(self.child.id())
     }
 
+    /// Tells the watchdog of the processes that it has started by now: some go on without it.
+    pub(super) fn announce_children(&self) {
+        for child in descendants(self.child.id()) {
+            self.scratch.tell(&format!("started {child}"));
+        }
+    }
+
     fn complaints(&self) -> String {
         let errors = fs::read_to_string(&self.errors).unwrap_or_default();
         let output = fs::read_to_string(&self.output).unwrap_or_default();
@@ -204,27 +211,37 @@ impl Server<'_> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
+        let children = descendants(self.child.id());
         self.child.kill().ok();
         self.child.wait().ok();
+        for child in children {
+            quiet(command("kill").args(["-KILL", &child.to_string()])).ok();
+            self.scratch.tell(&format!("ended {child}"));
+        }
         self.scratch.tell(&format!("ended {}", self.child.id()));
     }
 }
 
 fn tree_ticks(pid: u32) -> u64 {
-    let children: u64 = fs::read_dir(format!("/proc/{pid}/task"))
+    let all = descendants(pid).into_iter().chain([pid]);
+    all.map(|pid| stat_fields(&pid.to_string(), [11, 12])).sum()
+}
+
+/// Every process that a process has started and that is still there, and theirs.
+fn descendants(pid: u32) -> Vec<u32> {
+    let children: Vec<u32> = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|text| {
             text.split_whitespace()
-                .map(str::to_owned)
+                .filter_map(|child| child.parse().ok())
                 .collect::<Vec<_>>()
         })
-        .filter_map(|child| child.parse().ok())
-        .map(tree_ticks)
-        .sum();
-    children + stat_fields(&pid.to_string(), [11, 12])
+        .collect();
+    let further: Vec<u32> = children.iter().copied().flat_map(descendants).collect();
+    children.into_iter().chain(further).collect()
 }
 
 /// The sum of two fields of `/proc/PID/stat`, counted from 0 after the name in brackets:
@@ -269,6 +286,28 @@ mod tests {
         assert!(folder.exists());
         drop(scratch);
         assert!(!folder.exists());
+        fs::remove_dir(parent).unwrap();
+    }
+
+    #[test]
+    fn what_a_stopped_server_has_started_is_gone_too() {
+        let parent = std::env::temp_dir().join(format!("wayleave-tree-{}", std::process::id()));
+        let scratch = Scratch::below(&parent, "scratch").unwrap();
+        let mut parent_of_two = command("sh");
+        parent_of_two.args(["-c", "sleep 600 & sleep 600 & wait"]);
+        let mut server = scratch.start("parent", parent_of_two).unwrap();
+        let pid = server.pid();
+        let patience = Duration::from_secs(20);
+        let look = || Some(descendants(pid)).filter(|all| all.len() == 2);
+        let children = server.wait_for(patience, look).unwrap();
+        drop(server);
+        let is_there = |pid: &u32| stat_fields(&pid.to_string(), [0, 0]) > 0;
+        let gone = (0..400).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            !children.iter().any(is_there)
+        });
+        assert!(gone, "{children:?}");
+        drop(scratch);
         fs::remove_dir(parent).unwrap();
     }
 

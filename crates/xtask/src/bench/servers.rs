@@ -51,6 +51,16 @@ impl Places {
         self.build.join("release/examples/scale")
     }
 
+    /// Wayleave itself.
+    pub(super) fn wayleave(&self) -> PathBuf {
+        self.build.join("release/wayleave")
+    }
+
+    /// The bare server and the client over TLS.
+    pub(super) fn tls(&self) -> PathBuf {
+        self.build.join("release/examples/tls")
+    }
+
     /// The ceiling server's binary.
     pub(super) fn ceiling(&self) -> PathBuf {
         self.build.join("release/examples/ceiling")
@@ -69,14 +79,18 @@ pub(super) fn build(places: &Places, options: &Options) -> Result<(), String> {
         )
     };
     let has = |phase| !options.targets_of(phase).is_empty();
-    if has(Phase::Requests) || has(Phase::Creation) {
+    let wayleave = [Phase::Requests, Phase::Creation, Phase::Gateway, Phase::Tls];
+    if wayleave.into_iter().any(has) {
         build(&["--package", "wayleave"])?;
     }
     if has(Phase::Scale) || options.load.is_some() {
         build(&["--package", "wayleave", "--example", "scale"])?;
     }
-    if has(Phase::Requests) {
+    if has(Phase::Requests) || has(Phase::Gateway) {
         build(&["--package", "xtask", "--example", "ceiling"])?;
+    }
+    if has(Phase::Tls) {
+        build(&["--package", "xtask", "--example", "tls"])?;
     }
     Ok(())
 }
@@ -102,7 +116,7 @@ pub(super) fn start_wayleave<'a>(
     postgres: Option<&str>,
 ) -> Result<(Server<'a>, Demo), String> {
     let data = scratch.path(&format!("{name}-data"));
-    let mut program = command(places.build.join("release/wayleave"));
+    let mut program = command(places.wayleave());
     program.arg("demo").arg("--data").arg(&data);
     for address in ["--live", "--test", "--admin"] {
         program.args([address, "127.0.0.1:0"]);

@@ -12,12 +12,15 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
+/// The present second since 1970.
+pub(crate) fn seconds_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
 /// The present moment in the form of a `Timestamp` header.
 pub(crate) fn timestamp_now() -> String {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    timestamp(since.as_secs())
+    timestamp(seconds_now())
 }
 
 /// A moment, in seconds since 1970, as `Tue, 16 Mar 2027 10:20:28 GMT`.
@@ -65,10 +68,33 @@ pub(crate) fn signature(
     query: &str,
 ) -> Result<String, String> {
     let (path, query) = (path.to_ascii_lowercase(), query.to_ascii_lowercase());
-    let base_string = format!("{method}\n{timestamp}\n{path}\n{query}");
+    mac(secret, &format!("{method}\n{timestamp}\n{path}\n{query}"))
+}
+
+/// `Signature-Input` and `Signature` of a `GET` without a body, by RFC 9421 with `hmac-sha256`, as
+/// header lines.
+pub(super) fn message_signature(
+    key_id: &str,
+    secret: &str,
+    uri: &str,
+    created: u64,
+    nonce: u64,
+) -> Result<String, String> {
+    let parameters = format!(
+        "(\"@method\" \"@target-uri\");created={created};nonce=\"{nonce:016x}\";keyid=\"{key_id}\""
+    );
+    let base =
+        format!("\"@method\": GET\n\"@target-uri\": {uri}\n\"@signature-params\": {parameters}");
+    let signature = mac(secret, &base)?;
+    Ok(format!(
+        "Signature-Input: sig={parameters}\r\nSignature: sig=:{signature}:\r\n"
+    ))
+}
+
+fn mac(secret: &str, text: &str) -> Result<String, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
         .map_err(|_| "a secret that HMAC cannot take")?;
-    mac.update(base_string.as_bytes());
+    mac.update(text.as_bytes());
     Ok(STANDARD.encode(mac.finalize().into_bytes()))
 }
 

@@ -25,7 +25,16 @@ pub(super) struct Workload {
     protected_path: String,
     made: Instant,
     requests: Vec<String>,
+    /// How many requests are made where each counts once only, and which nonce comes next.
+    once: usize,
+    nonce: u64,
 }
+
+/// More requests that count once than one client can send in a second.
+const ONCE_AT_FIRST: usize = 250_000;
+
+/// The route of the nodes that have no demo's.
+pub(super) const ROUTE: &str = "/signed";
 
 impl Workload {
     /// Makes the requests of a target from its keys.
@@ -45,6 +54,8 @@ impl Workload {
             protected_path: protected_path.unwrap_or_default(),
             made: Instant::now(),
             requests: Vec::new(),
+            once: ONCE_AT_FIRST,
+            nonce: 0,
         };
         workload.make()?;
         Ok(workload)
@@ -65,16 +76,24 @@ impl Workload {
             protected_path: String::new(),
             made: Instant::now(),
             requests: vec![request],
+            once: ONCE_AT_FIRST,
+            nonce: 0,
         };
         workload.make()?;
         Ok(workload)
+    }
+
+    /// Makes twice as many requests that count once as the last visit took.
+    pub(super) fn note(&mut self, requests: f64) {
+        self.once = (2.0 * requests) as usize;
     }
 
     /// Makes the requests anew when they may be refused soon for their age.
     pub(super) fn freshen(&mut self) -> Result<(), String> {
         let lifetime = match self.target {
             Target::TokenCheck => TOKENS_FOR,
-            target if target.is_signed_check() => SIGNED_FOR,
+            Target::MessageSignature => Duration::ZERO,
+            target if target.is_signed_check() || target.is_proxy() => SIGNED_FOR,
             _ => FOR_EVER,
         };
         if self.made.elapsed() < lifetime {
@@ -99,7 +118,10 @@ impl Workload {
         };
         self.requests = match self.target {
             target if target.is_signed_check() => self.signed_checks()?,
-            Target::Ceiling => self.signed_checks()?,
+            target if target.is_proxy() => self.signed_requests()?,
+            Target::Ceiling | Target::TlsCeiling => self.signed_checks()?,
+            Target::GatewayCeiling => self.message_checks(self.keys.len())?,
+            Target::MessageSignature => self.message_checks(self.once)?,
             Target::TokenCheck => self.token_checks()?,
             Target::OauthIssue => each(|host, key| form_request("/oauth/token", host, key)),
             Target::TokenIssue => each(fill::token_request),
@@ -119,6 +141,29 @@ impl Workload {
             .collect()
     }
 
+    /// Signed requests themselves, for a proxy.
+    fn signed_requests(&self) -> Result<Vec<String>, String> {
+        let timestamp = sign::timestamp_now();
+        let numbered = self.keys.iter().enumerate();
+        numbered
+            .map(|(number, key)| signed_request(&self.address, key, number, &timestamp))
+            .collect()
+    }
+
+    /// Questions about requests signed by RFC 9421, each key in turn, each nonce once.
+    fn message_checks(&mut self, count: usize) -> Result<Vec<String>, String> {
+        let created = sign::seconds_now();
+        let first = self.nonce;
+        self.nonce += count as u64;
+        let keys = self.keys.iter().cycle().zip(first..self.nonce);
+        keys.map(|(key, nonce)| {
+            let uri = format!("http://{}{ROUTE}", self.address);
+            let proof = sign::message_signature(&key.id, &key.secret, &uri, created, nonce)?;
+            Ok(check(&self.address, ROUTE, &proof))
+        })
+        .collect()
+    }
+
     fn token_checks(&self) -> Result<Vec<String>, String> {
         let tokens = fill::tokens(&self.address, &self.keys)?;
         let path = &self.protected_path;
@@ -135,7 +180,7 @@ impl Workload {
     /// The status that each request must be answered with.
     fn expected(&self) -> u16 {
         match self.target {
-            Target::TokenCheck => 204,
+            Target::TokenCheck | Target::MessageSignature => 204,
             target if target.is_signed_check() => 204,
             target if target.phase() == Phase::Creation => 201,
             _ => 200,
@@ -147,7 +192,7 @@ impl Workload {
     pub(super) fn try_out(&self) -> Result<(), String> {
         let count = match self.target {
             Target::TokenCheck => self.requests.len(),
-            target if target.is_signed_check() => self.requests.len(),
+            target if target.is_signed_check() || target.is_proxy() => self.requests.len(),
             _ => self.requests.len().min(200),
         };
         in_parallel(&self.address, "answers", count, |connection, index| {
@@ -177,8 +222,8 @@ impl Workload {
     }
 }
 
-/// `GET /auth/check` about a signed `GET` of a resource.
-fn signed_check(host: &str, key: &Key, number: usize, timestamp: &str) -> Result<String, String> {
+/// A signed `GET` of a resource: its path and query, and its proof as header lines.
+fn signed(key: &Key, number: usize, timestamp: &str) -> Result<(String, String), String> {
     let path = format!("/api/Property/{}/Resource/{number}", key.id);
     let query = "includePropertyData=true";
     let signature = sign::signature(&key.secret, "GET", timestamp, &path, query)?;
@@ -186,7 +231,21 @@ fn signed_check(host: &str, key: &Key, number: usize, timestamp: &str) -> Result
         "Authentication: {}:{signature}\r\nTimestamp: {timestamp}\r\n",
         key.id
     );
-    Ok(check(host, &format!("{path}?{query}"), &proof))
+    Ok((format!("{path}?{query}"), proof))
+}
+
+/// A signed `GET` of a resource.
+fn signed_request(host: &str, key: &Key, number: usize, timestamp: &str) -> Result<String, String> {
+    let (target, proof) = signed(key, number, timestamp)?;
+    Ok(format!(
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\n{proof}\r\n"
+    ))
+}
+
+/// `GET /auth/check` about a signed `GET` of a resource.
+fn signed_check(host: &str, key: &Key, number: usize, timestamp: &str) -> Result<String, String> {
+    let (target, proof) = signed(key, number, timestamp)?;
+    Ok(check(host, &target, &proof))
 }
 
 /// `GET /auth/check` about a `GET`; `proof` are whole header lines.

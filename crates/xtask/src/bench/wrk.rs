@@ -45,13 +45,36 @@ impl Wrk {
         connections: usize,
         seconds: usize,
     ) -> Result<Figures, String> {
+        let url = format!("http://{address}/");
+        self.run_at(&url, requests, connections, seconds)
+    }
+
+    /// The same over TLS; no certificate is looked at.
+    pub(super) fn run_over_tls(
+        &self,
+        address: &str,
+        requests: &Path,
+        connections: usize,
+        seconds: usize,
+    ) -> Result<Figures, String> {
+        let url = format!("https://{address}/");
+        self.run_at(&url, requests, connections, seconds)
+    }
+
+    fn run_at(
+        &self,
+        url: &str,
+        requests: &Path,
+        connections: usize,
+        seconds: usize,
+    ) -> Result<Figures, String> {
         let printed = output(
             command(&self.program)
                 .args(["-t", "1", "-c", &connections.to_string()])
                 .args(["-d", &format!("{seconds}s"), "--timeout", "10s"])
                 .arg("-s")
                 .arg(&self.script)
-                .args([&format!("http://{address}/"), "--"])
+                .args([url, "--"])
                 .arg(requests),
         )?;
         figures(&printed)
@@ -70,14 +93,15 @@ impl Wrk {
     }
 }
 
-fn figures(printed: &str) -> Result<Figures, String> {
+/// The line of figures in what `wrk` or a client of ours printed.
+pub(super) fn figures(printed: &str) -> Result<Figures, String> {
     let line = printed
         .lines()
         .find_map(|line| line.strip_prefix("FIGURES "));
-    let line = line.ok_or_else(|| format!("wrk printed no figures:\n{printed}"))?;
+    let line = line.ok_or_else(|| format!("there are no figures:\n{printed}"))?;
     let figures: Figures = serde_json::from_str(line).map_err(|error| error.to_string())?;
     if figures.requests == 0 {
-        return Err(format!("wrk got no answer at all: {line}"));
+        return Err(format!("there was no answer at all: {line}"));
     }
     Ok(figures)
 }
