@@ -40,14 +40,16 @@ pub(super) fn start<'a>(
             files.certificate, files.key
         )
     });
+    let api = format!("\"http://{upstream}\"");
+    let behind = format!("upstream = {{ live = {api}, test = {api} }}\n");
     let text = format!(
         "data = {folder:?}\n\
          [live]\naddress = \"127.0.0.1:{live}\"\n\
          [test]\naddress = \"127.0.0.1:{test}\"\n{tls}\
          [admin]\naddress = \"127.0.0.1:{admin}\"\noperators_file = \"operators.toml\"\n\
-         [surfaces.content]\nenabled = true\nupstream = {{ test = \"http://{upstream}\" }}\n\
+         [surfaces.content]\nenabled = true\n{behind}\
          [[route]]\npath = \"{ROUTE}\"\naudiences = [\"routes\"]\n\
-         schemes = [\"http-signature\"]\nupstream = {{ test = \"http://{upstream}\" }}\n"
+         schemes = [\"http-signature\"]\n{behind}"
     );
     let file = folder.join("wayleave.toml");
     fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
