@@ -70,6 +70,11 @@ pub(crate) fn node(root: &Path) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// The client of HTTP/2 that the tests use beside curl.
+pub(crate) fn nghttp() -> Result<(), String> {
+    need("nghttp", &["nghttp2-client"])
+}
+
 /// A program that must be there; its Debian packages are installed where that is allowed.
 fn need(program: &str, packages: &[&str]) -> Result<(), String> {
     if find(program).is_some() {

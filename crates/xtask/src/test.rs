@@ -23,6 +23,7 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     let cluster = start_postgres(&mut run);
     let python = run.keep("the Python clients", clients::python(&root));
     let node = run.keep("the npm clients", clients::node(&root));
+    run.keep("a client of HTTP/2", clients::nghttp());
     let proxies = run.keep("nginx, Caddy and HAProxy", proxies::folder(&root));
 
     if filters.is_empty() {

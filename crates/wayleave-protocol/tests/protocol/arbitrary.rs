@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
+use wayleave_protocol::http_framing::{Framing, HeadLimits};
+use wayleave_protocol::http2_frames::Frames;
 use wayleave_protocol::jwt::{self, Algorithm, Claims, SigningKey};
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind, KeyText};
 use wayleave_protocol::signed::{self, SignedRequest};
@@ -44,7 +46,74 @@ fn signature_of(secret: &[u8], base: &str) -> [u8; 32] {
         .signature
 }
 
+const HEAD: HeadLimits = HeadLimits {
+    bytes: 300,
+    headers: 10,
+};
+
+/// Pieces of requests, good and bad, that make sense more often than bytes at random.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "GET / HTTP/1.1\r\n",
+        "POST /a HTTP/1.0\r\n",
+        "Host: a\r\n",
+        "Content-Length: 5\r\n",
+        "Content-Length: 0\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content_Length: 1\r\n",
+        "X: y",
+        "\r\n",
+        "\n",
+        "\r",
+        "\0",
+        "hello",
+        "5\r\n",
+        "0\r\n\r\n",
+        "a;b=c\r\n",
+        " ",
+        "\t",
+    ]);
+    let text = prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat().into_bytes());
+    prop_oneof![4 => text, 1 => prop::collection::vec(any::<u8>(), 0..400)]
+}
+
 proptest! {
+    #[test]
+    fn where_requests_end_does_not_depend_on_how_their_bytes_are_cut(
+        bytes in pieces(), sizes in prop::collection::vec(1_usize..40, 1..20),
+    ) {
+        let mut whole = Framing::new(HEAD);
+        let expected = whole.follow(&bytes).map_err(|(_, why)| why);
+        let mut cut = Framing::new(HEAD);
+        let mut rest = &bytes[..];
+        let mut outcome = Ok(());
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() || outcome.is_err() {
+                break;
+            }
+            let (piece, after) = rest.split_at((*size).min(rest.len()));
+            outcome = cut.follow(piece).map_err(|(_, why)| why);
+            rest = after;
+        }
+        prop_assert_eq!(outcome.is_ok(), expected.is_ok());
+        if outcome.is_ok() {
+            prop_assert_eq!(whole.standing(), cut.standing());
+        } else {
+            prop_assert!(cut.follow(b"GET / HTTP/1.1\r\n\r\n").is_err());
+        }
+    }
+
+    #[test]
+    fn frames_are_followed_whatever_they_are(
+        bytes in prop::collection::vec(any::<u8>(), 0..2_000), size in 1_usize..50,
+    ) {
+        let mut whole = Frames::default();
+        let expected = whole.follow(&bytes);
+        let mut cut = Frames::default();
+        let outcome = bytes.chunks(size).try_for_each(|piece| cut.follow(piece));
+        prop_assert_eq!(outcome, expected);
+    }
+
     #[test]
     fn dates_read_back(unix_s in -62_167_219_200_i64..=253_402_300_799) {
         let text = http_date::format(unix_s);

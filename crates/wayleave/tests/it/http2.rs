@@ -4,8 +4,10 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use wayleave_core::{Audience, Environment};
+use wayleave_proxy::ForwardSettings;
 use wayleave_testkit::{Address, DatabaseKind, TestFolder};
 
+use crate::gateway::scripted::Scripted;
 use crate::h2_frames::*;
 use crate::harness::{NOW_S, TestNode};
 use crate::strict_requests::Gateway;
@@ -163,6 +165,49 @@ fn an_authority_becomes_the_host_and_cookies_become_one() {
     );
     assert!(seen.contains("\r\ncookie: a=1; b=2\r\n"), "{seen}");
     assert!(!seen.contains("\r\ntransfer-encoding"), "{seen}");
+}
+
+#[test]
+fn bodies_and_trailers_stream_through_both_ways() {
+    let server = Scripted::new(|caller| {
+        while caller.receive().is_some() {
+            caller.send("HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n");
+        }
+    });
+    let gateway = crate::gateway::Gateway::to(&[&server], ForwardSettings::default());
+    let mut client = Http2::connect(gateway.node.live);
+    let bearer = format!("Bearer {}", gateway.token);
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/behind"),
+        ("authorization", &bearer),
+        ("te", "trailers"),
+        ("trailer", "x-sum"),
+    ];
+    client.send(&frame(HEADERS, END_HEADERS, 1, &block(&headers)));
+    client.send(&frame(DATA, 0, 1, b"hello"));
+    let trailers = block(&[("x-sum", "9")]);
+    client.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &trailers));
+    assert_eq!(client.status(1), Some(200));
+    let mut body = Vec::new();
+    let last = loop {
+        let frame = client.next().expect("a frame");
+        match frame.kind {
+            DATA if frame.stream == 1 => body.extend(frame.payload),
+            HEADERS => break frame,
+            _ => {}
+        }
+    };
+    assert_eq!(body, b"ok");
+    assert_eq!(
+        last.flags & END_STREAM,
+        END_STREAM,
+        "its trailers: {last:?}"
+    );
+    let got = server.requests().pop().expect("a request");
+    assert_eq!(got.body, "5\r\nhello\r\n0\r\nx-sum: 9\r\n\r\n");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod encrypted;
 mod memory;
 mod requests;
 mod rewriting;
-mod scripted;
+pub(crate) mod scripted;
 mod several;
 mod websocket;
 
