@@ -8,6 +8,7 @@ use wayleave_core::{
     Scheme, SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
+use wayleave_protocol::http_signature::PublicKey;
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 use wayleave_protocol::secret::SecretText;
 use wayleave_store::{
@@ -49,6 +50,28 @@ pub struct NewCredential {
     pub expires_at: Option<Timestamp>,
     /// An id and a secret that partners have already; `None`: new ones are made.
     pub imported: Option<ImportedPair>,
+    /// A key of the partner's own; then there is no secret.
+    pub public_key: Option<RegisteredKey>,
+}
+
+/// The public half of a key pair that a partner signs messages with (RFC 9421).
+#[derive(Debug)]
+pub struct RegisteredKey {
+    /// The public id that the partner has already; `None`: a new one is made.
+    pub public_id: Option<String>,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// What a credential is rolled to.
+#[derive(Debug)]
+pub enum NewKey {
+    /// A secret that is made.
+    Made,
+    /// A secret from elsewhere.
+    Secret(SecretText),
+    /// A public key of the partner's own.
+    Public(PublicKey),
 }
 
 /// An id and a secret from elsewhere.
@@ -65,8 +88,8 @@ pub struct ImportedPair {
 pub struct IssuedCredential {
     /// The credential as stored.
     pub credential: CredentialWithSecrets,
-    /// The secret, to be shown once.
-    pub secret: SecretText,
+    /// The secret, to be shown once; `None`: the partner has the key.
+    pub secret: Option<SecretText>,
 }
 
 /// How a planned change of secrets goes.
@@ -152,7 +175,26 @@ fn check_secret(secret: &SecretText) -> Result<(), Refusal> {
 /// What the keys of a credential look like, and how its secrets are kept.
 struct Kind {
     audience: Audience,
-    form: SecretForm,
+    schemes: SchemeSet,
+    /// Of its newest key.
+    has_public_key: bool,
+}
+
+impl Kind {
+    fn form(&self) -> SecretForm {
+        form(self.audience, self.schemes)
+    }
+}
+
+/// A key pair signs messages and can do nothing else.
+fn check_public_key(schemes: SchemeSet) -> Result<(), Refusal> {
+    if schemes == SchemeSet::of(&[Scheme::HttpSignature]) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: "schemes",
+        why: "a public key proves requests by http-signature only: make a credential with a secret for the others".to_owned(),
+    })
 }
 
 /// A change of one credential, decided within its transaction.
@@ -219,7 +261,7 @@ impl Engine {
                 .await
                 .map_err(refused)?;
             let (stored, secret) = self.compose(entry).map_err(refused)?;
-            let known = self.known_pair(&stored, &secret);
+            let known = self.known_pair(&stored, secret.as_ref());
             if known.is_none() {
                 fresh.push((place, stored));
             }
@@ -263,17 +305,28 @@ impl Engine {
     }
 
     /// What an imported pair is to us already.
-    fn known_pair(&self, stored: &CredentialWithSecrets, secret: &SecretText) -> Option<Imported> {
+    fn known_pair(
+        &self,
+        stored: &CredentialWithSecrets,
+        secret: Option<&SecretText>,
+    ) -> Option<Imported> {
         let lookup = LookupId::of(stored.credential.public_id.as_str());
         let now_s = self.now().unix_s();
         self.directory.with(lookup, |record| {
-            let is_same = record
-                .find_secret(secret.expose(), &self.vault, now_s)
-                .is_some()
-                || record.live_secrets(now_s).any(|held| {
-                    held.signing_text()
-                        .is_some_and(|text| bool::from(text.ct_eq(secret.expose().as_bytes())))
-                });
+            let is_same = match secret {
+                Some(secret) => {
+                    let is_text = |text: &[u8]| text.ct_eq(secret.expose().as_bytes()).into();
+                    let found = record.find_secret(secret.expose(), &self.vault, now_s);
+                    found.is_some()
+                        || record
+                            .live_secrets(now_s)
+                            .any(|held| held.signing_text().is_some_and(is_text))
+                }
+                None => record.live_secrets(now_s).any(|held| {
+                    let key = held.public_key();
+                    key.is_some_and(|key| key.spki() == stored.secrets[0].material)
+                }),
+            };
             if is_same {
                 Imported::Present
             } else {
@@ -286,9 +339,16 @@ impl Engine {
     pub(crate) fn compose(
         &self,
         new: NewCredential,
-    ) -> Result<(CredentialWithSecrets, SecretText), Refusal> {
+    ) -> Result<(CredentialWithSecrets, Option<SecretText>), Refusal> {
         let now = self.now();
-        let pair = new.imported.unwrap_or_else(|| self.new_pair(new.audience));
+        let (registered_id, public_key) = match new.public_key {
+            Some(registered) => (registered.public_id, Some(registered.key)),
+            None => (None, None),
+        };
+        let mut pair = new.imported.unwrap_or_else(|| self.new_pair(new.audience));
+        if let Some(id) = registered_id {
+            pair.public_id = id;
+        }
         check_secret(&pair.secret)?;
         check_credential_name(&new.name)?;
         let public_id =
@@ -296,9 +356,14 @@ impl Engine {
                 field: "public_id",
                 why: error.to_string(),
             })?;
-        let schemes = new
-            .schemes
-            .unwrap_or_else(|| new.audience.default_schemes());
+        let usual = match public_key {
+            Some(_) => SchemeSet::of(&[Scheme::HttpSignature]),
+            None => new.audience.default_schemes(),
+        };
+        let schemes = new.schemes.unwrap_or(usual);
+        if public_key.is_some() {
+            check_public_key(schemes)?;
+        }
         if schemes.is_empty() {
             return Err(Refusal::Invalid {
                 field: "schemes",
@@ -328,12 +393,18 @@ impl Engine {
             expires_at: new.expires_at,
             revoked_at: None,
         };
-        let secret = self.keep(id, form(new.audience, schemes), &pair.secret);
+        let (kept, secret) = match public_key {
+            Some(key) => (self.keep_public(id, &key), None),
+            None => {
+                let kept = self.keep(id, form(new.audience, schemes), &pair.secret);
+                (kept, Some(pair.secret))
+            }
+        };
         let stored = CredentialWithSecrets {
             credential,
-            secrets: vec![secret],
+            secrets: vec![kept],
         };
-        Ok((stored, pair.secret))
+        Ok((stored, secret))
     }
 
     fn new_pair(&self, audience: Audience) -> ImportedPair {
@@ -351,12 +422,12 @@ impl Engine {
         let now = self.now();
         let id = SecretId::new(now, random(&*self.randomness));
         let material = match form {
-            SecretForm::Hashed => self.vault.hash_secret(secret.expose()).to_vec(),
             SecretForm::Sealed => self.vault.seal(
                 &secret_row(id),
                 secret.expose().as_bytes(),
                 &*self.randomness,
             ),
+            _ => self.vault.hash_secret(secret.expose()).to_vec(),
         };
         Secret {
             id,
@@ -364,6 +435,23 @@ impl Engine {
             form,
             master_key_id: self.vault.newest_key_id().to_owned(),
             material,
+            created_at: now,
+            superseded_at: None,
+            expires_at: None,
+            retire_unused: None,
+            last_used_at: None,
+        }
+    }
+
+    /// A public key as it is stored: nothing of it is secret.
+    fn keep_public(&self, credential_id: CredentialId, key: &PublicKey) -> Secret {
+        let now = self.now();
+        Secret {
+            id: SecretId::new(now, random(&*self.randomness)),
+            credential_id,
+            form: SecretForm::Public,
+            master_key_id: String::new(),
+            material: key.spki(),
             created_at: now,
             superseded_at: None,
             expires_at: None,
@@ -439,20 +527,37 @@ impl Engine {
         self.change(by, act, id, change).await
     }
 
-    /// Gives a credential a new secret; the ones it has stay good for an overlap, tokens live on.
-    /// `own`: a secret from elsewhere. Errors: [`Refusal::Forbidden`] when it is revoked or has as
-    /// many good secrets as it may.
+    /// Gives a credential a new secret or public key; the ones it has stay good for an overlap,
+    /// tokens live on. Errors: [`Refusal::Forbidden`] when it is revoked or has as many good keys as
+    /// it may; [`Refusal::Invalid`] when it cannot have such a key.
     pub async fn roll_credential(
         &self,
         by: &Actor,
         id: CredentialId,
         roll: Roll,
-        own: Option<SecretText>,
+        new: NewKey,
     ) -> Result<IssuedCredential, Refusal> {
-        let Kind { audience, form } = self.kind_of(id).await?;
-        let secret = own.unwrap_or_else(|| self.new_pair(audience).secret);
-        check_secret(&secret)?;
-        let added = self.keep(id, form, &secret);
+        let kind = self.kind_of(id).await?;
+        let (added, secret) = match new {
+            NewKey::Public(key) => {
+                check_public_key(kind.schemes)?;
+                (self.keep_public(id, &key), None)
+            }
+            NewKey::Made if kind.has_public_key => {
+                return Err(Refusal::Invalid {
+                    field: "public_key",
+                    why: "is missing: the partner makes the keys of this credential".to_owned(),
+                });
+            }
+            new => {
+                let secret = match new {
+                    NewKey::Secret(own) => own,
+                    _ => self.new_pair(kind.audience).secret,
+                };
+                check_secret(&secret)?;
+                (self.keep(id, kind.form(), &secret), Some(secret))
+            }
+        };
         let act = Act::new("credential.roll", id).with(json!({
             "overlap_s": roll.overlap.as_secs(),
             "secret": added.id.to_string(),
@@ -473,7 +578,13 @@ impl Engine {
         by: &Actor,
         id: CredentialId,
     ) -> Result<IssuedCredential, Refusal> {
-        let Kind { audience, form } = self.kind_of(id).await?;
+        let kind = self.kind_of(id).await?;
+        if kind.has_public_key {
+            return Err(Refusal::Forbidden {
+                why: "the partner makes the keys of this credential: roll it to a new public key with no overlap, or revoke it",
+            });
+        }
+        let (audience, form) = (kind.audience, kind.form());
         let pair = self.new_pair(audience);
         let public_id =
             PublicId::parse(&pair.public_id, audience).map_err(|error| Refusal::Invalid {
@@ -500,7 +611,7 @@ impl Engine {
         let credential = self.change(by, act, id, change).await?;
         Ok(IssuedCredential {
             credential,
-            secret: pair.secret,
+            secret: Some(pair.secret),
         })
     }
 
@@ -544,12 +655,11 @@ impl Engine {
         let stored = read
             .await?
             .ok_or(Refusal::NotFound { noun: "credential" })?;
-        let Credential {
-            audience, schemes, ..
-        } = stored.credential;
+        let newest = stored.secrets.last();
         Ok(Kind {
-            audience,
-            form: form(audience, schemes),
+            audience: stored.credential.audience,
+            schemes: stored.credential.schemes,
+            has_public_key: newest.is_some_and(|secret| secret.form == SecretForm::Public),
         })
     }
 

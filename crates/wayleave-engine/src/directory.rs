@@ -16,6 +16,7 @@ use wayleave_core::{
     SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
+use wayleave_protocol::http_signature::PublicKey;
 use wayleave_store::{CredentialWithSecrets, Partner, Secret, SecretForm};
 
 use crate::vault::{MasterKeyError, Vault};
@@ -119,6 +120,7 @@ enum HeldSecret {
 enum FurtherSecret {
     Short(HeldSecret),
     SignsLong(Box<[u8]>),
+    Public(Box<PublicKey>),
 }
 
 impl FurtherSecret {
@@ -137,6 +139,9 @@ impl FurtherSecret {
                 let text = vault.open(&row, &secret.master_key_id, &secret.material)?;
                 Ok(FurtherSecret::signing(&text))
             }
+            SecretForm::Public => PublicKey::from_spki(&secret.material)
+                .map(|key| FurtherSecret::Public(Box::new(key)))
+                .map_err(|_| MasterKeyError::Broken),
         }
     }
 
@@ -158,6 +163,7 @@ impl FurtherSecret {
         match self {
             FurtherSecret::Short(held) => held.view(),
             FurtherSecret::SignsLong(text) => SecretView::Signs(text),
+            FurtherSecret::Public(key) => SecretView::Public(key),
         }
     }
 }
@@ -177,6 +183,7 @@ impl HeldSecret {
 enum SecretView<'a> {
     Hashed { key_place: u8, hash: &'a [u8; 32] },
     Signs(&'a [u8]),
+    Public(&'a PublicKey),
 }
 
 /// The name that a sealed secret is bound to.
@@ -225,8 +232,16 @@ impl<'r> LiveSecret<'r> {
     /// The text that may have signed a request.
     pub(crate) fn signing_text(&self) -> Option<&'r [u8]> {
         match self.view {
-            SecretView::Hashed { .. } => None,
             SecretView::Signs(text) => Some(text),
+            SecretView::Hashed { .. } | SecretView::Public(_) => None,
+        }
+    }
+
+    /// The key that checks the partner's own signatures.
+    pub(crate) fn public_key(&self) -> Option<&'r PublicKey> {
+        match self.view {
+            SecretView::Public(key) => Some(key),
+            SecretView::Hashed { .. } | SecretView::Signs(_) => None,
         }
     }
 
@@ -241,6 +256,7 @@ impl<'r> LiveSecret<'r> {
                 vault.check_secret(presented, key_place, hash)
             }
             SecretView::Signs(text) => text.ct_eq(presented.as_bytes()).into(),
+            SecretView::Public(_) => false,
         }
     }
 }

@@ -105,17 +105,29 @@ impl Engine {
         signature: &[u8],
         now_s: i64,
     ) -> Result<(), Unproven> {
-        Policy::check_algorithm(input, Algorithm::HmacSha256).map_err(Unproven::Signature)?;
+        let mut refusal = Unproven::Mismatch;
         for secret in record.live_secrets(now_s) {
-            let Some(text) = secret.signing_text() else {
-                continue;
+            let (algorithm, text, key) = match (secret.signing_text(), secret.public_key()) {
+                (Some(text), _) => (Algorithm::HmacSha256, text, None),
+                (None, Some(key)) => (key.algorithm(), NOBODYS_SECRET, Some(key)),
+                (None, None) => continue,
             };
-            if verify_hmac_sha256(text, base, signature) {
+            // The key says which algorithm it is for; a signature cannot choose.
+            if let Err(fault) = Policy::check_algorithm(input, algorithm) {
+                refusal = Unproven::Signature(fault);
+                continue;
+            }
+            let holds = match key {
+                Some(key) => key.verify(base, signature),
+                None => verify_hmac_sha256(text, base, signature),
+            };
+            if holds {
                 self.directory.note_use(lookup, &secret, now_s);
                 return Ok(());
             }
+            refusal = Unproven::Mismatch;
         }
-        Err(Unproven::Mismatch)
+        Err(refusal)
     }
 }
 

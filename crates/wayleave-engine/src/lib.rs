@@ -40,7 +40,8 @@ mod vault;
 pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
 pub use caller::{Admitted, Caller};
 pub use credential::{
-    Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, Roll,
+    Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, NewKey, RegisteredKey,
+    Roll,
 };
 pub use engine::{Engine, EngineSettings, FeedStanding};
 pub use evidence::{Evidence, MalformedEvidence};
@@ -57,8 +58,9 @@ pub use signing_keys::KeyPhase;
 pub use token::{IssuedToken, TOKEN_LIFE_S, TokenClient, TokenDescription, TokenRefusal};
 pub use vault::{MasterKeyError, Vault};
 pub use wayleave_protocol::body_digest::BodyCheck;
+pub use wayleave_protocol::http_signature::{PublicKey, PublicKeyError};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
     AuditRow, Credential, CredentialFilter, CredentialWithSecrets, Database, Integration, Partner,
-    Property, Secret, SigningKey, Store, StoreError, StoreRuntime,
+    Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime,
 };

@@ -50,6 +50,8 @@ pub enum SecretForm {
     Hashed,
     /// Sealed under a master key: for secrets that must sign.
     Sealed,
+    /// A public key (SubjectPublicKeyInfo in DER), as it is: its owner has the secret.
+    Public,
 }
 
 impl SecretForm {
@@ -57,6 +59,7 @@ impl SecretForm {
         match self {
             SecretForm::Hashed => "hashed",
             SecretForm::Sealed => "sealed",
+            SecretForm::Public => "public",
         }
     }
 
@@ -64,6 +67,7 @@ impl SecretForm {
         match text {
             "hashed" => Ok(SecretForm::Hashed),
             "sealed" => Ok(SecretForm::Sealed),
+            "public" => Ok(SecretForm::Public),
             _ => Err(StoreError::corrupt("secret", "unknown form")),
         }
     }
@@ -78,9 +82,9 @@ pub struct Secret {
     pub credential_id: CredentialId,
     /// How it is kept.
     pub form: SecretForm,
-    /// The master key that was used.
+    /// The master key that was used; of a public key none.
     pub master_key_id: String,
-    /// The keyed hash or the sealed text.
+    /// The keyed hash, the sealed text or the public key.
     pub material: Vec<u8>,
     /// When it was made.
     pub created_at: Timestamp,

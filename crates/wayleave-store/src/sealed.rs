@@ -145,7 +145,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             (String, String, i64),
-            "SELECT master_key_id, form, COUNT(*) FROM secret GROUP BY master_key_id, form
+            "SELECT master_key_id, form, COUNT(*) FROM secret WHERE form <> 'public' GROUP BY master_key_id, form
              UNION ALL SELECT master_key_id, 'signing_key', COUNT(*) FROM signing_key GROUP BY master_key_id
              UNION ALL SELECT master_key_id, 'sealed_value', COUNT(*) FROM sealed_value GROUP BY master_key_id"
         )?;

@@ -117,7 +117,13 @@ fn fill(engine: &Engine, count: usize, samples: usize) -> Result<Vec<Key>, Failu
 
 fn key(draft: &IssuedCredential) -> Key {
     let public_id = &draft.credential.credential.public_id;
-    (public_id.to_string(), draft.secret.expose().to_owned())
+    (
+        public_id.to_string(),
+        draft
+            .secret
+            .as_ref()
+            .map_or_else(String::new, |secret| secret.expose().to_owned()),
+    )
 }
 
 fn described((public_id, secret): &Key) -> Value {
@@ -139,6 +145,7 @@ fn drafts(
         scopes: ScopeSet::default(),
         expires_at: None,
         imported: None,
+        public_key: None,
     };
     (0..count)
         .map(|_| engine.draft_credential(partner_id, new()))

@@ -118,6 +118,7 @@ fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &D
         token,
         management,
         access,
+        signing: _,
         protected_path,
     } = environment;
     let stage = if name == "test" { "/stag" } else { "/prod" };
@@ -231,6 +232,11 @@ fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &D
             &format!("/api/Property/{}", access.access_key),
             "-i ",
         ),
+    );
+    call(
+        text,
+        "A request whose whole address is signed (RFC 9421)",
+        &signed("signing", "GET", &format!("{protected_path}?page=1"), ""),
     );
     call(
         text,

@@ -26,6 +26,9 @@ use crate::explain::{ExplainSettings, explain};
 use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
 use crate::sign::{SignSettings, sign};
+use crate::sign_message::{
+    ExplainMessageSettings, SignMessageSettings, explain_message, sign_message,
+};
 use crate::{backup, calls, doctor, key_file, master_key, restore, serve, store_copy, telemetry};
 
 /// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
@@ -209,8 +212,7 @@ enum DemoAct {
 
 #[derive(Args)]
 struct KeyArgs {
-    /// Take a key set of the demonstration: test.management, test.access, live.management or
-    /// live.access.
+    /// Take keys of the demonstration: test.management, test.access, test.signing, and live. for test.
     #[arg(long = "as", value_name = "SET")]
     demo_set: Option<String>,
     /// The data folder of the demonstration.
@@ -225,22 +227,29 @@ struct KeyArgs {
 struct SignArgs {
     #[command(flatten)]
     key: KeyArgs,
-    /// The access key.
+    /// The access key, or the public id of the credential.
     #[arg(
         long,
+        alias = "key-id",
         conflicts_with = "demo_set",
         required_unless_present = "demo_set"
     )]
     access_key: Option<String>,
+    /// signed, or http-signature (RFC 9421) [default: that of the keys of --as, else signed].
+    #[arg(long, value_parser = ["signed", "http-signature"])]
+    scheme: Option<String>,
+    /// A file with the body: http-signature signs its digest.
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
     /// The text of the Timestamp header [default: now].
-    #[arg(long)]
+    #[arg(long, conflicts_with = "body_file")]
     timestamp: Option<String>,
     /// Print JSON, with the string that was signed.
     #[arg(long)]
     json: bool,
     /// Such as GET.
     method: Method,
-    /// The address, or its path and query.
+    /// The address, or its path and query; http-signature signs the whole address.
     address: Uri,
 }
 
@@ -249,11 +258,24 @@ struct ExplainArgs {
     #[command(flatten)]
     key: KeyArgs,
     /// The Timestamp header as sent.
-    #[arg(long)]
-    timestamp: String,
+    #[arg(long, required_unless_present = "signature_input")]
+    timestamp: Option<String>,
     /// The Authentication header as sent.
-    #[arg(long)]
-    authentication: String,
+    #[arg(long, required_unless_present = "signature_input")]
+    authentication: Option<String>,
+    /// The Signature-Input header as sent (http-signature); then the address is whole.
+    #[arg(long, requires = "signature", conflicts_with_all = ["timestamp", "authentication", "form_body"])]
+    signature_input: Option<String>,
+    /// The Signature header as sent.
+    #[arg(long, requires = "signature_input")]
+    signature: Option<String>,
+    /// Another header that is covered, such as 'Content-Digest: sha-256=:...:'; may come more than
+    /// once.
+    #[arg(long = "header", value_name = "HEADER", requires = "signature_input")]
+    headers: Vec<String>,
+    /// A file with the body whose digest was signed.
+    #[arg(long, value_name = "FILE", requires = "signature_input")]
+    body_file: Option<PathBuf>,
     /// The string that the client signed, line feeds as \n; - reads standard input.
     #[arg(long)]
     base_string: Option<String>,
@@ -402,14 +424,20 @@ fn run_demo(args: DemoArgs) -> Outcome {
 }
 
 impl KeyArgs {
+    /// Whether they are keys of the demonstration that sign messages.
+    fn sign_messages(&self) -> bool {
+        let set = self.demo_set.as_deref();
+        set.is_some_and(|set| set.ends_with(".signing"))
+    }
+
     /// The access key and secret of the demonstration's set, or only a secret.
     fn read(&self) -> Result<(Option<String>, Option<String>), Box<dyn std::error::Error>> {
         if let Some(name) = &self.demo_set {
             let file = DemoFile::read(&self.data)?;
-            let set = file.key_set(name).ok_or_else(|| {
-                format!("there is no key set {name:?}: take test.management, test.access, live.management or live.access")
+            let (key, secret) = file.signing_keys(name).ok_or_else(|| {
+                format!("there are no keys {name:?}: take test.management, test.access, test.signing, live.management, live.access or live.signing")
             })?;
-            return Ok((Some(set.access_key.clone()), Some(set.secret_key.clone())));
+            return Ok((Some(key.to_owned()), Some(secret.to_owned())));
         }
         if let Some(path) = &self.secret_file {
             let secret = key_file::read_private(path)?;
@@ -427,6 +455,22 @@ fn run_sign(args: SignArgs) -> Outcome {
         .ok_or("give --access-key or --as")?;
     let secret_key = secret_key
         .ok_or("no secret: give --secret-file, or set WAYLEAVE_SECRET (a secret on the command line can be seen by others)")?;
+    let signs_messages = match args.scheme.as_deref() {
+        Some(scheme) => scheme == "http-signature",
+        None => args.key.sign_messages(),
+    };
+    if signs_messages {
+        let settings = SignMessageSettings {
+            method: args.method,
+            address: args.address,
+            key_id: access_key,
+            secret: secret_key,
+            body: args.body_file.as_deref().map(read_bytes).transpose()?,
+            json: args.json,
+        };
+        say(&sign_message(&settings)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let settings = SignSettings {
         method: args.method,
         address: args.address,
@@ -441,11 +485,26 @@ fn run_sign(args: SignArgs) -> Outcome {
 
 fn run_explain(args: ExplainArgs) -> Outcome {
     let (_, secret_key) = args.key.read()?;
+    if let (Some(signature_input), Some(signature)) = (args.signature_input, args.signature) {
+        let explained = explain_message(&ExplainMessageSettings {
+            method: args.method,
+            address: args.address,
+            signature_input,
+            signature,
+            headers: args.headers,
+            body: args.body_file.as_deref().map(read_bytes).transpose()?,
+            secret: secret_key,
+            base_string: args.base_string.map(read_argument).transpose()?,
+            json: args.json,
+        })?;
+        say(&explained.text);
+        return Ok(exit_code(explained.is_good));
+    }
     let settings = ExplainSettings {
         method: args.method,
         address: args.address,
-        timestamp: args.timestamp,
-        authentication: args.authentication,
+        timestamp: args.timestamp.unwrap_or_default(),
+        authentication: args.authentication.unwrap_or_default(),
         secret_key,
         base_string: args.base_string.map(read_argument).transpose()?,
         form_body: args.form_body.as_deref().map(read_file).transpose()?,
@@ -464,6 +523,10 @@ fn read_argument(text: String) -> std::io::Result<String> {
     let mut read = String::new();
     std::io::stdin().read_to_string(&mut read)?;
     Ok(read)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn read_file(path: &Path) -> Result<String, String> {

@@ -39,6 +39,7 @@ const SAMPLE_PATH: &str = "/hello";
 const PARTNER: &str = "Demo partner";
 const INTEGRATION: &str = "Demo integration";
 const KEY_LABEL: &str = "demo";
+const SIGNING_LABEL: &str = "demo signing";
 
 /// What the demonstration was asked for.
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub struct DemoEnvironment {
     pub management: KeySet,
     /// An Access key set.
     pub access: KeySet,
+    /// Keys that sign messages (RFC 9421).
+    pub signing: SigningPair,
     /// A path that the API behind answers to whoever is admitted.
     pub protected_path: String,
 }
@@ -107,6 +110,15 @@ pub struct TokenPair {
     pub api_key: String,
     /// The secret half.
     pub api_secret: String,
+}
+
+/// The keys of signatures over messages: `keyid`, and the secret as its UTF-8 text.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SigningPair {
+    /// The public half.
+    pub key_id: String,
+    /// The secret half.
+    pub secret: String,
 }
 
 /// Access key and secret key.
@@ -156,15 +168,24 @@ impl DemoFile {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// The key set of a name such as `test.management`.
-    pub fn key_set(&self, name: &str) -> Option<&KeySet> {
-        match name {
-            "live.management" => Some(&self.live.management),
-            "live.access" => Some(&self.live.access),
-            "test.management" => Some(&self.test.management),
-            "test.access" => Some(&self.test.access),
-            _ => None,
-        }
+    /// Public id and secret of keys that sign, by a name such as `test.management`.
+    pub fn signing_keys(&self, name: &str) -> Option<(&str, &str)> {
+        let (environment, keys) = name.split_once('.')?;
+        let environment = match environment {
+            "live" => &self.live,
+            "test" => &self.test,
+            _ => return None,
+        };
+        let set = match keys {
+            "management" => &environment.management,
+            "access" => &environment.access,
+            "signing" => {
+                let SigningPair { key_id, secret } = &environment.signing;
+                return Some((key_id, secret));
+            }
+            _ => return None,
+        };
+        Some((&set.access_key, &set.secret_key))
     }
 }
 
@@ -336,7 +357,12 @@ fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
                     Audience::Routes,
                     Audience::Management,
                 ]),
-                schemes: SchemeSet::of(&[Scheme::Bearer, Scheme::Token, Scheme::Signed]),
+                schemes: SchemeSet::of(&[
+                    Scheme::Bearer,
+                    Scheme::Token,
+                    Scheme::Signed,
+                    Scheme::HttpSignature,
+                ]),
                 scopes: ScopeSet::default(),
             },
             upstream: upstream.clone(),
@@ -351,10 +377,13 @@ fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
 /// Gives the demo partner a credential of every kind, those that it lacks.
 async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
     let mut integration = None;
-    for audience in Audience::ALL {
+    let usual = Audience::ALL.map(|audience| (audience, None, KEY_LABEL));
+    let signing = SchemeSet::of(&[Scheme::HttpSignature]);
+    let signing = (Audience::Routes, Some(signing), SIGNING_LABEL);
+    for (audience, schemes, label) in usual.into_iter().chain([signing]) {
         let pair = engine
             .vault()
-            .derived_pair(engine.environment(), audience, KEY_LABEL);
+            .derived_pair(engine.environment(), audience, label);
         if engine.knows(&pair.public_id) {
             continue;
         }
@@ -367,10 +396,11 @@ async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
             property_id: None,
             name: String::new(),
             audience,
-            schemes: None,
+            schemes,
             scopes: ScopeSet::default(),
             expires_at: None,
             imported: Some(pair),
+            public_key: None,
         };
         engine.create_credential(&Actor::system(), new).await?;
     }
@@ -417,21 +447,22 @@ fn describe(node: &Node, protected_path: &str) -> DemoFile {
 }
 
 fn describe_environment(engine: &Engine, protected_path: &str) -> DemoEnvironment {
-    let pair = |audience| {
+    let pair = |audience, label| {
         let pair = engine
             .vault()
-            .derived_pair(engine.environment(), audience, KEY_LABEL);
+            .derived_pair(engine.environment(), audience, label);
         (pair.public_id, pair.secret.expose().to_owned())
     };
     let key_set = |audience| {
-        let (access_key, secret_key) = pair(audience);
+        let (access_key, secret_key) = pair(audience, KEY_LABEL);
         KeySet {
             access_key,
             secret_key,
         }
     };
-    let (client_id, client_secret) = pair(Audience::Platform);
-    let (api_key, api_secret) = pair(Audience::Routes);
+    let (client_id, client_secret) = pair(Audience::Platform, KEY_LABEL);
+    let (api_key, api_secret) = pair(Audience::Routes, KEY_LABEL);
+    let (key_id, secret) = pair(Audience::Routes, SIGNING_LABEL);
     DemoEnvironment {
         url: engine.issuer().to_owned(),
         oauth: OAuthPair {
@@ -444,6 +475,7 @@ fn describe_environment(engine: &Engine, protected_path: &str) -> DemoEnvironmen
         },
         management: key_set(Audience::Management),
         access: key_set(Audience::Access),
+        signing: SigningPair { key_id, secret },
         protected_path: protected_path.to_owned(),
     }
 }

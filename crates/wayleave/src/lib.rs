@@ -16,6 +16,7 @@ pub mod operators_file;
 pub mod ports;
 pub mod server;
 pub mod sign;
+pub mod sign_message;
 pub mod telemetry;
 pub mod tls;
 pub mod traces;

@@ -8,7 +8,8 @@ use wayleave_core::{
 };
 use wayleave_engine::{
     CredentialFilter, CredentialWithSecrets, Imported, ImportedPair, IssuedCredential,
-    MOST_IMPORTED, NewCredential, Refusal, Roll, Secret,
+    MOST_IMPORTED, NewCredential, NewKey, PublicKey, Refusal, RegisteredKey, Roll, Secret,
+    SecretForm,
 };
 use wayleave_protocol::secret::SecretText;
 
@@ -91,7 +92,9 @@ impl Desk<'_> {
     /// The only answers with a secret.
     fn issued(&self, status: StatusCode, issued: &IssuedCredential) -> Answer {
         let mut body = body(&issued.credential, self.engine.now());
-        body["secret"] = json!(issued.secret.expose());
+        if let Some(secret) = &issued.secret {
+            body["secret"] = json!(secret.expose());
+        }
         answer::json(status, &body)
     }
 
@@ -115,7 +118,8 @@ impl Desk<'_> {
         let mut read = Vec::with_capacity(entries.len());
         for (place, entry) in entries.into_iter().enumerate() {
             let new = new_credential(entry, now).map_err(|fault| at_place(place, fault))?;
-            if new.imported.is_none() {
+            let registered = new.public_key.as_ref();
+            if new.imported.is_none() && registered.is_none_or(|key| key.public_id.is_none()) {
                 return Err(at_place(place, invalid("public_id", "is missing")));
             }
             read.push(new);
@@ -167,11 +171,16 @@ impl Desk<'_> {
                 .unwrap_or(USUAL_OVERLAP),
             retire_unused: members.span("retire_unused_s", LONGEST_OVERLAP)?,
         };
-        let own = members.optional("secret")?.map(SecretText::new);
+        let new = match (public_key(&mut members)?, members.optional("secret")?) {
+            (None, None) => NewKey::Made,
+            (None, Some(secret)) => NewKey::Secret(SecretText::new(secret)),
+            (Some(key), None) => NewKey::Public(key),
+            (Some(_), Some(_)) => return Err(invalid("public_key", "goes without a secret")),
+        };
         members.finish()?;
         let rolled = self
             .engine
-            .roll_credential(&self.actor, id, roll, own)
+            .roll_credential(&self.actor, id, roll, new)
             .await;
         Ok(self.issued(StatusCode::OK, &rolled.map_err(fault)?))
     }
@@ -210,10 +219,31 @@ fn new_credential(mut members: Members, now: Timestamp) -> Result<NewCredential,
             .parsed_optional::<ScopeSet>("scopes")?
             .unwrap_or_default(),
         expires_at: members.expiry(now)?,
-        imported: imported(&mut members)?,
+        imported: None,
+        public_key: None,
+    };
+    let new = match public_key(&mut members)? {
+        Some(key) => NewCredential {
+            public_key: Some(RegisteredKey {
+                public_id: members.optional("public_id")?,
+                key,
+            }),
+            ..new
+        },
+        None => NewCredential {
+            imported: imported(&mut members)?,
+            ..new
+        },
     };
     members.finish()?;
     Ok(new)
+}
+
+/// The public key of a partner: a JWK as an object or as its text, or PEM.
+fn public_key(members: &mut Members) -> Result<Option<PublicKey>, Fault> {
+    let text = members.text_or_object("public_key")?;
+    let read = text.map(|text| PublicKey::read(&text)).transpose();
+    read.map_err(|error| invalid("public_key", &error.to_string()))
 }
 
 fn imported(members: &mut Members) -> Result<Option<ImportedPair>, Fault> {
@@ -310,6 +340,12 @@ fn body(stored: &CredentialWithSecrets, now: Timestamp) -> Value {
     })
 }
 
+/// What a public key checks, by its registered name (RFC 9421 section 3.3); of a secret nothing.
+fn algorithm(secret: &Secret) -> Option<&'static str> {
+    let key = (secret.form == SecretForm::Public).then(|| PublicKey::from_spki(&secret.material));
+    key?.ok().map(|key| key.algorithm().as_str())
+}
+
 fn secret_body(secret: &Secret, now: Timestamp) -> Value {
     let state = match (secret.is_live(now), secret.superseded_at) {
         (false, _) => "ended",
@@ -318,6 +354,7 @@ fn secret_body(secret: &Secret, now: Timestamp) -> Value {
     };
     json!({
         "id": secret.id.to_string(),
+        "algorithm": algorithm(secret),
         "state": state,
         "created_at": time(secret.created_at),
         "superseded_at": secret.superseded_at.map(time),

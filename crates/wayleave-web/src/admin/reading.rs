@@ -50,6 +50,16 @@ impl Members {
         }
     }
 
+    /// A text, or an object as its text.
+    pub(super) fn text_or_object(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(object @ Value::Object(_)) => Ok(Some(object.to_string())),
+            Some(_) => Err(invalid(name, "must be a string or an object")),
+        }
+    }
+
     pub(super) fn required(&mut self, name: &'static str) -> Result<String, Fault> {
         self.optional(name)?
             .ok_or_else(|| invalid(name, "is missing"))

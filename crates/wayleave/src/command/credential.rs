@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use wayleave_core::Audience;
+use wayleave_protocol::http_signature::PublicKey;
 
 use super::listing::{Listing, export, list};
 use super::print::{Column, Shape, moment, plain, state};
@@ -211,6 +212,10 @@ pub(crate) struct CreateArgs {
     /// aws-sigv4, described [default: what is usual for the audience].
     #[arg(long, value_name = "WORDS")]
     schemes: Option<String>,
+    /// A file with the public key of a key pair that the partner signs with, Ed25519 or P-256, as a
+    /// JWK or as PEM: then there is no secret, and the scheme is http-signature.
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
     /// When it ends, from now, such as 90d or 12h [default: never].
     #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     expires_in: Option<Duration>,
@@ -259,6 +264,9 @@ pub(crate) struct RollArgs {
     /// A file with the new secret, readable by you alone [default: one is made].
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// A file with the partner's new public key, as a JWK or as PEM.
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
+    public_key: Option<PathBuf>,
     #[command(flatten)]
     confirm: ConfirmArgs,
     #[command(flatten)]
@@ -357,6 +365,9 @@ fn create(args: &CreateArgs) -> Outcome {
     if let Some(span) = args.expires_in {
         body["expires_in_s"] = json!(span.as_secs());
     }
+    if let Some(file) = &args.public_key {
+        body["public_key"] = json!(read_public_key(file)?);
+    }
     let mut remote = Remote::new(&args.admin)?;
     let made = remote.post("/credentials", Some(&body))?;
     show(&remote, &made, "Made")
@@ -419,6 +430,9 @@ fn roll(args: &RollArgs) -> Outcome {
     if let Some(file) = &args.secret_file {
         body["secret"] = json!(read_secret(file)?);
     }
+    if let Some(file) = &args.public_key {
+        body["public_key"] = json!(read_public_key(file)?);
+    }
     if args.overlap.is_zero() {
         remote.confirm(
             args.confirm,
@@ -427,6 +441,16 @@ fn roll(args: &RollArgs) -> Outcome {
     }
     let rolled = remote.post(&path(&args.id, "/roll"), Some(&body))?;
     show(&remote, &rolled, "Rolled")
+}
+
+/// The public key in a file. One that is none is refused here: it may be the private one.
+fn read_public_key(file: &std::path::Path) -> Result<String, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    match PublicKey::read(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("{}: {error}", file.display()).into()),
+    }
 }
 
 /// The secret in a file, without the line feed at its end.

@@ -52,11 +52,12 @@ fn a_credential_in_memory_only_signs_until_the_restart() {
             scopes: ScopeSet::default(),
             expires_at: None,
             imported: None,
+            public_key: None,
         },
     );
     let drafted = drafted.unwrap();
     let public_id = drafted.credential.credential.public_id.to_string();
-    let signer = Signer::new(&public_id, drafted.secret.expose());
+    let signer = Signer::new(&public_id, drafted.secret.as_ref().unwrap().expose());
     let ask = |node: &TestNode| {
         let target = format!("/api/Property/{public_id}");
         let [timestamp, authentication] = signer.headers("GET", &target, NOW_S);

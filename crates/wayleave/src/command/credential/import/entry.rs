@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use serde_json::{Map, Value};
 use wayleave_core::{Audience, IntegrationId, PropertyId, PublicId, SchemeSet, ScopeSet};
+use wayleave_protocol::http_signature::PublicKey;
 use wayleave_protocol::json as strict_json;
 
 /// Longer than any line that can be right.
@@ -79,8 +80,16 @@ pub(super) fn complete(line: &[u8], defaults: &Defaults) -> Result<Value, String
             })?;
     PublicId::parse(text("public_id")?, audience)
         .map_err(|error| parsed("public_id", error.to_string()))?;
-    if text("secret")?.is_empty() {
-        return Err("secret is empty".to_owned());
+    match (
+        entry.get("public_key").and_then(Value::as_str),
+        entry.get("secret"),
+    ) {
+        (Some(_), Some(_)) => return Err("public_key goes without a secret".to_owned()),
+        (Some(key), None) => {
+            PublicKey::read(key).map_err(|error| parsed("public_key", error.to_string()))?;
+        }
+        (None, _) if text("secret")?.is_empty() => return Err("secret is empty".to_owned()),
+        (None, _) => {}
     }
     Ok(Value::Object(entry))
 }
@@ -106,10 +115,13 @@ fn check_form(member: &str, value: &Value) -> Result<(), String> {
         ("name", Value::String(name)) if !is_name(name) => {
             wrong("has 1 to 200 characters and no control character")
         }
-        ("integration" | "audience" | "public_id" | "secret" | "name", Value::String(_)) => Ok(()),
         (
-            "integration" | "property" | "audience" | "public_id" | "secret" | "name" | "schemes"
-            | "scopes",
+            "integration" | "audience" | "public_id" | "secret" | "public_key" | "name",
+            Value::String(_),
+        ) => Ok(()),
+        (
+            "integration" | "property" | "audience" | "public_id" | "secret" | "public_key"
+            | "name" | "schemes" | "scopes",
             _,
         ) => wrong("must be a string"),
         _ => Err(format!("unknown member {member:?}")),
