@@ -28,6 +28,8 @@ fn run(mut command: Command, kind: DatabaseKind) {
         return;
     }
     let demo = DemoProcess::start(kind);
+    // Some clients also judge what the command line signs.
+    command.env("WAYLEAVE_BINARY", env!("CARGO_BIN_EXE_wayleave"));
     check(command.arg(demo.json_path()));
 }
 
@@ -97,6 +99,8 @@ clients! {
     requests_oauthlib: python "requests_oauthlib_client.py";
     pyjwt: python "pyjwt_client.py";
     an_independent_signer: python "signed_client.py";
+    http_message_signatures_of_pypi: python "message_signatures.py";
+    http_message_signatures_of_npm: node "message_signatures.mjs";
     the_seeds_own_calls: python "seed_calls.py";
     openid_client: node "openid_client.mjs";
     oauth4webapi: node "oauth4webapi_client.mjs";
