@@ -19,7 +19,9 @@ mod read;
 pub use component::{Component, ResponseMessage, Signed, normal_authority};
 pub use key::{Algorithm, PublicKey, PublicKeyError, hmac_sha256, verify_hmac_sha256};
 pub use policy::{Policy, WINDOW_S};
-pub use read::{Parameter, Presented, SignatureInput, join_values, read};
+pub use read::{
+    Parameter, Presented, SignatureInput, WantedSignature, join_values, read, read_wanted,
+};
 
 /// How many signatures one message may have.
 pub const MOST_SIGNATURES: usize = 4;

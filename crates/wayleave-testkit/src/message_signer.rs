@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
@@ -7,6 +8,7 @@ use wayleave_protocol::body_digest::{BodyDigest, content_digest};
 use wayleave_protocol::http_signature::{
     Component, Parameter, SignatureInput, Signed, hmac_sha256,
 };
+use wayleave_protocol::jwt::SigningKey;
 
 use crate::{Address, Call};
 
@@ -21,6 +23,8 @@ pub struct MessageSigner {
     pub key_id: String,
     /// The secret half.
     pub secret: String,
+    /// A key pair, which signs instead of the secret.
+    pub pair: Option<Arc<SigningKey>>,
     /// The covered parts; `content-digest` joins them where there is a body.
     pub components: Vec<String>,
     /// When it is said to be made, in Unix seconds; `None`: nothing is said.
@@ -45,6 +49,7 @@ impl MessageSigner {
         MessageSigner {
             key_id: key_id.to_owned(),
             secret: secret.to_owned(),
+            pair: None,
             components: vec!["@method".to_owned(), "@target-uri".to_owned()],
             created: Some(unix_s),
             expires: None,
@@ -127,7 +132,11 @@ impl MessageSigner {
         let base = input
             .base(&Signed::Request(message))
             .expect("a request that can be signed");
-        let signature = STANDARD.encode(hmac_sha256(self.secret.as_bytes(), &base));
+        let signature = match &self.pair {
+            Some(pair) => pair.sign_bytes(base.as_bytes()).expect("a signature"),
+            None => hmac_sha256(self.secret.as_bytes(), &base).to_vec(),
+        };
+        let signature = STANDARD.encode(signature);
         let call = all
             .iter()
             .fold(address.call(method, target), |call, (name, value)| {

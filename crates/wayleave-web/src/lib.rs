@@ -7,6 +7,7 @@
 
 mod admin;
 mod answer;
+mod answer_signer;
 mod authority;
 mod body;
 mod caught;
@@ -25,6 +26,7 @@ mod transport;
 
 pub use admin::Admin;
 pub use answer::Answer;
+pub use answer_signer::{AnswerSigner, SIGNED_BODY_BYTES};
 pub use authority::Authorities;
 pub use body::{BodyError, BodyLimits, RequestBody};
 pub use caught::{Panicked, caught, panics_caught};

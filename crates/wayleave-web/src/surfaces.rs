@@ -7,13 +7,14 @@ use http::{Method, Request, header};
 use hyper::body::{Body, Incoming};
 use wayleave_core::{Admission, Limit, Scheme};
 use wayleave_engine::{
-    Admitted, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
+    Admitted, AnswerSignature, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
 };
 use wayleave_protocol::Message;
 use wayleave_protocol::described::DescribedScheme;
 use wayleave_proxy::ApiBehind;
 
 use crate::answer::Answer;
+use crate::answer_signer::AnswerSigner;
 use crate::authority::Authorities;
 use crate::body::{BodyLimits, RequestBody};
 use crate::caught::caught;
@@ -92,6 +93,8 @@ pub struct Forward {
     pub source: IpAddr,
     /// `https` or `http`.
     pub scheme: &'static str,
+    /// Signs the answer, where the client asks for it.
+    pub answer_signer: Option<Box<AnswerSigner>>,
 }
 
 /// Everything that one environment answers.
@@ -461,7 +464,8 @@ impl Surfaces {
             headers: &parts.headers,
             has_body: !body.is_end_stream(),
         };
-        let mut evidence = evidence::collect(asked, &fields)?;
+        let collected = evidence::collect(asked, &fields)?;
+        let mut evidence = collected;
         let limits = self.body_limits(place);
         let first = match self.engine.authenticate(&evidence) {
             Err(refusal) => self.prove_again(&evidence, refusal).await,
@@ -493,6 +497,9 @@ impl Surfaces {
         };
         let admitted = admit(place, caller)?;
         let passage = self.take(place, &admitted)?;
+        let wanted = collected.message.as_ref();
+        let wanted = wanted.and_then(|message| AnswerSignature::wanted(message, admitted.caller()));
+        let signer = wanted.map(|wanted| AnswerSigner::new(self.engine.clone(), wanted));
         let (upstream, path) = match place {
             Place::Content {
                 upstream, stripped, ..
@@ -511,6 +518,7 @@ impl Surfaces {
             body,
             dialect,
             passage,
+            answer_signer: signer.map(Box::new),
         })
     }
 
@@ -615,6 +623,7 @@ struct Pass {
     body: RequestBody,
     dialect: Dialect,
     passage: Passage,
+    answer_signer: Option<Box<AnswerSigner>>,
 }
 
 impl Pass {
@@ -627,6 +636,7 @@ impl Pass {
             dialect: self.dialect,
             source,
             scheme,
+            answer_signer: self.answer_signer,
         };
         (forward, self.passage)
     }

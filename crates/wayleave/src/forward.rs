@@ -1,10 +1,12 @@
 //! Takes a request that may pass to the API behind, and its failures into the caller's words.
 
-use http::{HeaderValue, Response, Uri, header};
-use http_body_util::Either;
+use http::{HeaderValue, Method, Response, Uri, header};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use wayleave_core::Environment;
-use wayleave_proxy::{Inbound, Proxy, ProxyError};
-use wayleave_web::{BodyError, Fault, Forward, RequestBody, caught};
+use wayleave_proxy::{AnswerBody, Inbound, Proxy, ProxyError};
+use wayleave_web::{
+    AnswerSigner, BodyError, Fault, Forward, RequestBody, SIGNED_BODY_BYTES, caught,
+};
 
 use crate::metrics::{CoreCounters, UpstreamFailure};
 use crate::server::ResponseBody;
@@ -26,7 +28,9 @@ pub(crate) async fn forward_to_upstream(
         dialect,
         source,
         scheme,
+        answer_signer,
     } = forward;
+    let method = request.method().clone();
     let accept = request.headers().get(header::ACCEPT).cloned();
     let (address, host) = (
         request.uri().clone(),
@@ -42,7 +46,13 @@ pub(crate) async fn forward_to_upstream(
     let fault = match caught(forwarding).await {
         Ok(Ok(answer)) => {
             upstream.counts().count_answer(answer.status());
-            return answer.map(Either::Right);
+            match answer_signer {
+                None => return answer.map(Either::Right),
+                Some(signer) => match signed(&signer, &method, answer).await {
+                    Ok(answer) => return answer,
+                    Err(fault) => fault,
+                },
+            }
         }
         Ok(Err(error)) => {
             if let Some(failure) = UpstreamFailure::of(&error) {
@@ -55,6 +65,26 @@ pub(crate) async fn forward_to_upstream(
     upstream.counts().count_answer(fault.status());
     let accept = accept.as_ref().and_then(|value| value.to_str().ok());
     dialect.render(&fault, accept, request_id).map(Either::Left)
+}
+
+/// Signs an answer, with the digest of its body where that is small.
+async fn signed(
+    signer: &AnswerSigner,
+    method: &Method,
+    answer: Response<AnswerBody<RequestBody>>,
+) -> Result<Response<ResponseBody>, Fault> {
+    let (mut parts, body) = answer.into_parts();
+    if !signer.wants_body(method, parts.status, &parts.headers) {
+        signer.sign(parts.status, &mut parts.headers, None);
+        return Ok(Response::from_parts(parts, Either::Right(body)));
+    }
+    let limited = Limited::new(body, SIGNED_BODY_BYTES as usize);
+    let body = limited.collect().await.map_err(|error| Fault::BadGateway {
+        cause: format!("the body of an answer broke off before it was signed: {error}"),
+    })?;
+    let body = body.to_bytes();
+    signer.sign(parts.status, &mut parts.headers, Some(&body));
+    Ok(Response::from_parts(parts, Either::Left(Full::new(body))))
 }
 
 /// The host that a request is for: of an absolute target, else of the `Host` header.

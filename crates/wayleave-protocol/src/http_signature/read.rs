@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use sfv::visitor::{
     DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor,
 };
-use sfv::{BareItemFromInput, KeyRef, Parser, StringRef};
+use sfv::{BareItemFromInput, Dictionary, KeyRef, ListEntry, Parser, StringRef};
 
 use super::component::{Component, Detail, Signed, write_string};
 use super::{MOST_COMPONENTS, MOST_SIGNATURES, SignatureFault};
@@ -203,6 +203,11 @@ impl<'a> Presented<'a> {
         Ok((&self.input, signature.ok_or(SignatureFault::NoSignature)?))
     }
 
+    /// The key that it says made it; nothing is proven by that.
+    pub fn claimed_key_id(&self) -> Option<&str> {
+        self.input.key_id()
+    }
+
     fn blame(&mut self, fault: SignatureFault) {
         self.fault.get_or_insert(fault);
     }
@@ -241,6 +246,39 @@ pub fn read<'a>(
         }
     }
     Ok(presented)
+}
+
+/// What a client asks of the signature of an answer (RFC 9421 section 5.1). Which parts it covers is
+/// the signer's choice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WantedSignature {
+    /// The label that the signature is to have.
+    pub label: String,
+    /// The nonce that it is to have.
+    pub nonce: Option<String>,
+    /// The tag that it is to have.
+    pub tag: Option<String>,
+}
+
+/// Reads the value of `Accept-Signature`: its first member. `None`: it asks for none that can be
+/// made.
+///
+/// ```
+/// let wanted = br#"mine=("@status");created;nonce="n1";tag="t""#;
+/// let wanted = wayleave_protocol::http_signature::read_wanted(wanted).unwrap();
+/// assert_eq!((wanted.label.as_str(), wanted.nonce.as_deref()), ("mine", Some("n1")));
+/// ```
+pub fn read_wanted(value: &[u8]) -> Option<WantedSignature> {
+    let wanted: Dictionary = Parser::new(value).parse().ok()?;
+    let (label, ListEntry::InnerList(list)) = wanted.first()? else {
+        return None;
+    };
+    let text = |name: &str| Some(list.params.get(name)?.as_string()?.as_str().to_owned());
+    Some(WantedSignature {
+        label: label.as_str().to_owned(),
+        nonce: text("nonce"),
+        tag: text("tag"),
+    })
 }
 
 /// Whether a label comes twice: which of the two was meant cannot be known. There are few.

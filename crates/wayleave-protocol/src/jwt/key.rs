@@ -219,6 +219,14 @@ impl SigningKey {
         self.public.clone()
     }
 
+    /// Signs bytes that are no token: ES256 as `r || s`, EdDSA, or RS256.
+    ///
+    /// # Errors
+    /// [`KeyError::Signing`].
+    pub fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.pair.sign_bytes(message)
+    }
+
     pub(super) fn header(&self) -> &str {
         &self.header
     }
@@ -265,8 +273,13 @@ impl Pair {
 
     /// Signs the text and appends the signature to it, as a further part of a compact JWS.
     fn sign(&self, text: &mut String) -> Result<(), KeyError> {
+        let signature = self.sign_bytes(text.as_bytes())?;
+        push_part(text, &signature);
+        Ok(())
+    }
+
+    fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = library_random();
-        let message = text.as_bytes();
         let signed = match self {
             Self::Ec(pair) => pair.sign(&random, message),
             Self::Ed(pair) => pair.try_sign(message),
@@ -274,12 +287,11 @@ impl Pair {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
                     .map_err(|_| KeyError::Signing)?;
-                push_part(text, &signature);
-                return Ok(());
+                return Ok(signature);
             }
         };
-        push_part(text, signed.map_err(|_| KeyError::Signing)?.as_ref());
-        Ok(())
+        let signed = signed.map_err(|_| KeyError::Signing)?;
+        Ok(signed.as_ref().to_vec())
     }
 }
 

@@ -1,9 +1,13 @@
 //! Requests that are signed over the message itself (RFC 9421), and the digests of their bodies
 //! (RFC 9530).
 
+use std::sync::Arc;
+
 use serde_json::json;
 use wayleave_core::{Audience, Environment};
 use wayleave_protocol::body_digest::{BodyDigest, content_digest};
+use wayleave_protocol::http_signature::{ResponseMessage, Signed, read, verify_hmac_sha256};
+use wayleave_protocol::{Message, jwt};
 use wayleave_testkit::{Call, DatabaseKind, MessageSigner};
 
 use crate::harness::{NOW_S, TestNode, on_both_databases, route};
@@ -165,6 +169,141 @@ on_both_databases! {
         fresh.created = Some(NOW_S + 1);
         node.clock.set(NOW_S + 1);
         fresh.get(node.live, "/hello").send().expect(200);
+    }
+
+    fn of_many_replays_with_a_restart_in_the_middle_none_passes(node: TestNode) {
+        let mut node = node;
+        let keys = node.signing_keys(LIVE);
+        let calls: Vec<Call> = (0..200).map(|number| {
+            let mut signer = keys.message_signer();
+            signer.created = Some(NOW_S - 100 + number);
+            signer.get(node.live, "/hello")
+        }).collect();
+        let host = node.live.to_string();
+        let send = |node: &TestNode, call: &Call| {
+            let fresh = node.live.get("/hello").header("Host", &host);
+            let call = call.headers().iter().fold(fresh, |call, (name, value)| call.header(name, value));
+            call.send().status
+        };
+        let passed = |node: &TestNode| calls.iter().filter(|call| send(node, call) == 200).count();
+        assert_eq!(passed(&node), calls.len());
+        for _ in 0..5 {
+            assert_eq!(passed(&node), 0);
+        }
+        node.restart();
+        for later in [0, 1, 50, 150] {
+            node.clock.set(NOW_S + later);
+            assert_eq!(passed(&node), 0);
+        }
+    }
+
+    fn every_key_takes_its_own_algorithm_and_no_other(node: TestNode) {
+        let with_secret = node.signing_keys(LIVE);
+        let pairs = [jwt::Algorithm::EdDsa, jwt::Algorithm::Es256].map(|algorithm| {
+            let pkcs8 = jwt::generate(algorithm).expect("a key");
+            let pair = jwt::SigningKey::from_pkcs8("k", algorithm, pkcs8.as_bytes()).expect("a key");
+            let integration = node.integration(LIVE, &with_secret.partner);
+            let body = json!({ "integration": integration, "audience": "routes", "public_key": pair.public_jwk() });
+            let made = node.operate("POST", "/live/v1/credentials", Some(body)).expect(201).json();
+            assert!(made.get("secret").is_none(), "{made}");
+            assert_eq!(made["schemes"], "http-signature");
+            (made["public_id"].as_str().expect("an id").to_owned(), Arc::new(pair))
+        });
+        let send = |key_id: &str, pair: Option<&Arc<jwt::SigningKey>>, alg: Option<&str>| {
+            let signer = MessageSigner {
+                key_id: key_id.to_owned(),
+                pair: pair.cloned(),
+                alg: alg.map(str::to_owned),
+                ..with_secret.message_signer()
+            };
+            signer.call(node.live, "POST", "/hello", &[], b"body").send().status
+        };
+        let algorithms = ["hmac-sha256", "ed25519", "ecdsa-p256-sha256"];
+        let keys = [
+            (with_secret.public_id.as_str(), None),
+            (pairs[0].0.as_str(), Some(&pairs[0].1)),
+            (pairs[1].0.as_str(), Some(&pairs[1].1)),
+        ];
+        for (own, (key_id, _)) in keys.iter().enumerate() {
+            for (used, (_, pair)) in keys.iter().enumerate() {
+                for alg in [None, Some(0), Some(1), Some(2)] {
+                    let status = send(key_id, *pair, alg.map(|alg: usize| algorithms[alg]));
+                    let is_right = own == used && alg.is_none_or(|alg| alg == own);
+                    assert_eq!(status == 200, is_right, "{own} {used} {alg:?}: {status}");
+                }
+            }
+        }
+    }
+
+    fn a_public_key_is_rolled_and_never_anything_else(node: TestNode) {
+        let partner = node.partner(LIVE);
+        let integration = node.integration(LIVE, &partner);
+        let key = |algorithm| {
+            let pkcs8 = jwt::generate(algorithm).expect("a key");
+            jwt::SigningKey::from_pkcs8("k", algorithm, pkcs8.as_bytes()).expect("a key")
+        };
+        let (old, new) = (key(jwt::Algorithm::Es256), key(jwt::Algorithm::EdDsa));
+        let make = |more: serde_json::Value| {
+            let mut body = json!({ "integration": integration, "audience": "routes" });
+            for (member, value) in more.as_object().expect("members") {
+                body[member] = value.clone();
+            }
+            node.operate("POST", "/live/v1/credentials", Some(body))
+        };
+        let made = make(json!({ "public_key": old.public_jwk(), "public_id": "their own id" }));
+        let made = made.expect(201).json();
+        assert_eq!(made["public_id"], "their own id");
+        assert_eq!(made["secrets"][0]["algorithm"], "ecdsa-p256-sha256");
+        make(json!({ "public_key": "nonsense" })).expect(422);
+        make(json!({ "public_key": old.public_jwk(), "schemes": "bearer http-signature" })).expect(422);
+        let target = |verb: &str| format!("/live/v1/credentials/{}/{verb}", made["id"].as_str().expect("an id"));
+        let roll = |body| node.operate("POST", &target("roll"), Some(body));
+        roll(json!({})).expect(422);
+        roll(json!({ "public_key": new.public_jwk(), "secret": "both" })).expect(422);
+        node.operate("POST", &target("refresh"), None).expect(409);
+        let send = |pair: jwt::SigningKey| {
+            let signer = MessageSigner {
+                pair: Some(Arc::new(pair)),
+                ..MessageSigner::new("their own id", "", NOW_S)
+            };
+            move || signer.get(node.live, "/hello").send().status
+        };
+        let rolled = roll(json!({ "public_key": new.public_jwk(), "overlap_s": 60 })).expect(200).json();
+        assert_eq!(rolled["secrets"][1]["algorithm"], "ed25519");
+        let (old, new) = (send(old), send(new));
+        assert_eq!((old(), new()), (200, 200));
+        let end = format!("/live/v1/credentials/{}/secrets/{}/end",
+            made["id"].as_str().expect("an id"), made["secrets"][0]["id"].as_str().expect("an id"));
+        node.operate("POST", &end, None).expect(200);
+        assert_eq!((old(), new()), (401, 200));
+    }
+
+    fn an_answer_is_signed_for_whoever_asks(node: TestNode) {
+        let keys = node.signing_keys(LIVE);
+        let wanted = [("accept-signature", "back=(\"@status\");nonce=\"n\"")];
+        let answer = keys.message_signer().call(node.live, "GET", "/hello?a=1", &wanted, b"").send().expect(200);
+        let input = answer.header("signature-input").expect("an input");
+        let signature = answer.header("signature").expect("a signature");
+        let fields: Vec<(&str, &[u8])> = answer.headers.iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let authority = node.live.to_string();
+        let response = ResponseMessage {
+            status: 200,
+            fields: &fields,
+            request: Message {
+                method: "GET", scheme: "http", authority: &authority, path: "/hello", query: Some("a=1"), fields: &[],
+            },
+        };
+        let presented = read(input.as_bytes(), signature.as_bytes()).expect("headers");
+        assert_eq!(presented[0].label, "back");
+        let (covered, bytes) = presented[0].checked().expect("a signature");
+        assert_eq!((covered.nonce(), covered.key_id()), (Some("n"), Some(keys.public_id.as_str())));
+        assert!(["@status", "content-type", "content-digest"].into_iter().all(|part| covered.covers(part)));
+        let base = covered.base(&Signed::Response(response)).expect("a base");
+        assert!(verify_hmac_sha256(keys.secret.as_bytes(), &base, bytes));
+        assert_eq!(answer.header("content-digest"), Some(content_digest(&BodyDigest::sha256(&answer.body)).as_str()));
+        let bare = keys.message_signer().get(node.live, "/hello").send().expect(200);
+        assert_eq!(bare.header("signature"), None);
     }
 
     fn of_many_at_once_with_one_nonce_one_passes(node: TestNode) {

@@ -93,9 +93,28 @@ async function checkOurs(name, environment) {
   equal(`${name}: ours passes`, (await fetch(url, { headers })).status, 200);
 }
 
+async function checkAnswers(name, environment) {
+  const { key_id: keyId, secret } = environment.signing;
+  const key = createSigner(secret, 'hmac-sha256', keyId);
+  const wanted = 'answer=("@status");created;nonce="mine"';
+  const change = (request) => { request.headers['accept-signature'] = wanted; };
+  const url = environment.url + environment.protected_path;
+  const answer = await call(environment, key, { change });
+  const headers = Object.fromEntries(answer.headers);
+  const keyLookup = async () => ({ id: keyId, algs: ['hmac-sha256'], verify: createVerifier(secret, 'hmac-sha256') });
+  const verify = (status, method) =>
+    httpbis.verifyMessage({ keyLookup }, { status, headers }, { method, url, headers: {} });
+  equal(`${name}: the signed answer`, await verify(200, 'GET'), true);
+  check(`${name}: with another status`, (await verify(201, 'GET').catch(() => false)) !== true);
+  check(`${name}: to another request`, (await verify(200, 'POST').catch(() => false)) !== true);
+  const digest = createHash('sha256').update(answer.text).digest('base64');
+  equal(`${name}: its body`, headers['content-digest'], `sha-256=:${digest}:`);
+}
+
 for (const [name, other] of Object.entries(ENVIRONMENTS)) {
   await checkSecret(name, demo[name], demo[other]);
   await checkKeyPairs(name, demo[name]);
   await checkOurs(name, demo[name]);
+  await checkAnswers(name, demo[name]);
 }
 finish();

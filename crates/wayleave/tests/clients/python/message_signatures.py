@@ -14,6 +14,7 @@ from checks import check, equal, finish, load_demo, raises
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from http_message_signatures import HTTPMessageVerifier, InvalidSignature, MappingKeyResolver
+from jwt.algorithms import ECAlgorithm
 from requests_http_signature import HTTPSignatureAuth, algorithms
 
 BODY = b'{"pages": 12, "title": "Tide Tables"}'
@@ -144,6 +145,42 @@ def check_ours(data, name, environment):
     equal(f"{name}: ours passes", requests.get(url, headers=headers, timeout=30).status_code, 200)
 
 
+def check_answers(demo, name, environment):
+    """Answers that the service signed, judged by http-message-signatures."""
+    url = environment["url"] + environment["protected_path"]
+    key_id, key = environment["signing"]["key_id"], environment["signing"]["secret"].encode()
+    wanted = {"Accept-Signature": 'back=("@status");created;nonce="mine";tag="answers"'}
+    answer = requests.get(url, auth=auth(key_id, key), headers=wanted, timeout=30)
+    resolver = MappingKeyResolver(private_keys={key_id: key}, public_keys={key_id: key})
+    verifier = HTTPMessageVerifier(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=resolver)
+    required = ("@status", "content-digest", '"@method";req', '"@target-uri";req')
+    verified = verifier.verify(answer, body=answer.content, expect_tag="answers", require_components=required)
+    equal(f"{name}: the signed answer", verified[0].parameters["nonce"], "mine")
+    forged = answer.content.replace(b"Hello", b"hello")
+    raises(f"{name}: another answer", InvalidSignature, lambda: verifier.verify(answer, body=forged, expect_tag="answers"))
+    bare = requests.get(url, auth=auth(key_id, key), timeout=30)
+    check(f"{name}: nothing is signed that nobody asks for", "signature" not in bare.headers)
+    # Who has a key pair verifies the answer with the key set.
+    private = ed25519.Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    integration = operate(demo, f"/{name}/v1/integrations")["data"][0]["id"]
+    body = {"integration": integration, "audience": "routes", "public_key": pem.decode()}
+    credential = operate(demo, f"/{name}/v1/credentials", body)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    signer = auth(credential["public_id"], pem, algorithms.ED25519)
+    answer = requests.get(url, auth=signer, headers=wanted, timeout=30)
+    keys = requests.get(environment["url"] + "/.well-known/jwks.json", timeout=30).json()["keys"]
+    keys = {key["kid"]: ECAlgorithm.from_jwk(key) for key in keys}
+    resolver = MappingKeyResolver(private_keys={}, public_keys=keys)
+    verifier = HTTPMessageVerifier(signature_algorithm=algorithms.ECDSA_P256_SHA256, key_resolver=resolver)
+    verified = verifier.verify(answer, body=answer.content, expect_tag="answers", require_components=required)
+    check(f"{name}: the answer to a key pair", verified[0].parameters["keyid"] in keys)
+
+
 def main():
     demo = load_demo()
     import sys
@@ -153,6 +190,7 @@ def main():
         check_secret(name, demo[name], demo[other])
         check_key_pairs(demo, name, demo[name])
         check_ours(data, name, demo[name])
+        check_answers(demo, name, demo[name])
     finish()
 
 
