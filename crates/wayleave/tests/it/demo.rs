@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 use wayleave_core::Environment;
-use wayleave_testkit::{Address, DatabaseKind, Signer};
+use wayleave_testkit::{Address, DatabaseKind, MessageSigner, Signer};
 
 use crate::harness::{DemoProcess, binary};
 
@@ -71,6 +71,9 @@ fn check_contract(demo: &DemoProcess) {
                 .send()
                 .expect(status);
         }
+        let (key_id, secret) = (text(own, "/signing/key_id"), text(own, "/signing/secret"));
+        let signer = MessageSigner::new(key_id, secret, now_s());
+        signer.get(address, path).send().expect(200);
         address.get(path).send().expect(401);
     }
     let admin = Address::of(text(&demo.file, "/admin/url"));
@@ -81,7 +84,7 @@ fn check_contract(demo: &DemoProcess) {
         .send()
         .expect(200)
         .json();
-    assert_eq!(list["data"].as_array().map(Vec::len), Some(4));
+    assert_eq!(list["data"].as_array().map(Vec::len), Some(5));
 }
 
 fn check(kind: DatabaseKind) {
