@@ -18,6 +18,7 @@ use crate::replay::Replays;
 use crate::revoked::RevokedTokens;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
+use crate::usage::Meter;
 use crate::{Algorithm, Clock, Randomness, Refusal, Vault};
 
 /// How many credentials are read at once when starting.
@@ -44,6 +45,12 @@ const CHANGES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const MISS_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a request with an unknown key waits for that reading.
 const MISS_PATIENCE: Duration = Duration::from_millis(250);
+/// How often what is held of quotas and not used is given back.
+const QUOTA_INTERVAL: Duration = Duration::from_secs(5);
+/// How often what is long ago is forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+/// What clocks may differ by, besides a thousandth of the time.
+const MOST_DRIFT_US: u64 = 60_000_000;
 
 /// The settings of one environment.
 #[derive(Clone, Debug)]
@@ -70,6 +77,7 @@ pub struct Engine {
     pub(crate) seen: SeenTokens,
     pub(crate) failures: Failures,
     pub(crate) limits: Limits,
+    pub(crate) meter: Meter,
     pub(crate) signing_keys: ArcSwap<SigningKeys>,
     /// Counts up when a signing key is gone.
     pub(crate) key_epoch: AtomicU32,
@@ -80,6 +88,8 @@ pub struct Engine {
     /// Tokens issued before this second are dead: the database was restored then.
     pub(crate) restored_s: i64,
     pub(crate) issued: AtomicU64,
+    /// When it was opened, by both clocks.
+    opened: (Timestamp, u64),
     feed: Mutex<FeedPlace>,
     /// How many have asked for the feed to be read.
     feed_askers: AtomicU64,
@@ -153,7 +163,9 @@ impl Engine {
             rehash,
             restored_s,
             failures: Failures::new(settings.wrong_secrets_per_minute),
-            limits: Limits::default(),
+            limits: Limits::new(store.clone(), clock.clone()),
+            meter: Meter::new(&*randomness, clock.now()),
+            opened: (clock.now(), clock.steady_ns()),
             settings,
             issued: AtomicU64::new(0),
             standing: SharedStanding::new(clock.now()),
@@ -180,6 +192,7 @@ impl Engine {
         engine.tend_signing_keys().await?;
         engine.start_tending();
         engine.start_resealing();
+        engine.start_metering();
         engine.start_rehashing(queued);
         Ok(engine)
     }
@@ -197,6 +210,16 @@ impl Engine {
     /// The present moment, by the environment's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whether somebody set the clock since the engine was opened: it is further from the steady clock
+    /// than clocks drift.
+    pub(crate) fn clock_was_set(&self) -> bool {
+        let (opened, opened_ns) = self.opened;
+        let went_us = self.clock.now().micros() - opened.micros();
+        let went_steadily_us = (self.clock.steady_ns() - opened_ns) / 1_000;
+        let drift_us = MOST_DRIFT_US + went_steadily_us / 1_000;
+        went_us.abs_diff(i64::try_from(went_steadily_us).unwrap_or(i64::MAX)) > drift_us
     }
 
     /// The store of the environment, for reads that need no rule.
@@ -562,6 +585,12 @@ impl Engine {
         });
     }
 
+    /// Forgets quotas and counts by the hour of long ago.
+    pub async fn forget_old(&self) -> Result<(), Refusal> {
+        self.forget_quotas().await?;
+        self.forget_usage().await
+    }
+
     /// What is due at a tick of the feed's interval.
     async fn tend(&self, ticks: u64) -> Result<(), Refusal> {
         let due = |interval: Duration| {
@@ -571,6 +600,12 @@ impl Engine {
         self.catch_up().await?;
         if due(USE_INTERVAL) {
             self.write_uses().await?;
+        }
+        if due(QUOTA_INTERVAL) {
+            self.tend_quotas().await?;
+        }
+        if due(FORGET_INTERVAL) {
+            self.forget_old().await?;
         }
         if due(TEND_INTERVAL) {
             self.tend_credentials().await?;

@@ -36,6 +36,7 @@ mod signed_answer;
 mod signing_keys;
 mod sigv4;
 mod token;
+mod usage;
 mod vault;
 
 pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
@@ -58,11 +59,13 @@ pub use reseal::{RESEAL_BATCH, Resealing};
 pub use signed_answer::{AnswerSignature, SignedAnswer};
 pub use signing_keys::KeyPhase;
 pub use token::{IssuedToken, TOKEN_LIFE_S, TokenClient, TokenDescription, TokenRefusal};
+pub use usage::Tally;
 pub use vault::{MasterKeyError, Vault};
 pub use wayleave_protocol::body_digest::BodyCheck;
 pub use wayleave_protocol::http_signature::{PublicKey, PublicKeyError};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
     AuditRow, Credential, CredentialFilter, CredentialWithSecrets, Database, Integration, Partner,
-    Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime,
+    Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime, UsageGroups,
+    UsageKind, UsageQuestion, UsageSum,
 };

@@ -1,20 +1,30 @@
 //! How many requests may pass: the limits of routes and plans, counted for each caller.
 
+mod quota;
 mod rate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use wayleave_core::{Limit, Measure, PartnerId, Per, Plan};
+use wayleave_core::{Limit, Measure, PartnerId, Per, Plan, Timestamp};
+use wayleave_store::{QuotaKey, Store, StoreError};
 
 use crate::caller::{Admitted, Caller};
 use crate::engine::Engine;
 use crate::numbered::Numbered;
+use crate::{Clock, Refusal};
+pub(crate) use quota::Quotas;
+use quota::{Quota, Taking};
 use rate::{Cells, Rates};
 
 /// How many limits a route and a plan may each have.
 pub const MOST_LIMITS: usize = 8;
+/// How long a request waits for a part of a quota.
+const QUOTA_PATIENCE: Duration = Duration::from_secs(5);
+/// How long quotas of past periods are kept: longer than the longest period.
+const QUOTAS_KEPT: Duration = Duration::from_secs(62 * 86_400);
 
 /// Whom a limit counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,26 +71,33 @@ pub struct CheckedLimit {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Rate(Cells),
+    Quota(Quota),
 }
 
 impl CheckedLimit {
-    fn new(limit: &Limit, numbers: &Numbered) -> Option<Self> {
+    fn new(limit: &Limit, numbers: &Numbered) -> Self {
         let (how, policy) = match limit.measure {
             Measure::Rate(rate) => {
                 let (burst, window_s) = (rate.burst(), rate.window_s());
                 let policy = format!("\"{}\";q={burst};w={window_s}", limit.name);
                 (How::Rate(Cells::of(rate)), policy)
             }
-            Measure::Quota { .. } => return None,
+            Measure::Quota { requests, period } => {
+                let mut policy = format!("\"{}\";q={requests}", limit.name);
+                if let Some(length_s) = period.length_s() {
+                    policy.push_str(&format!(";w={length_s}"));
+                }
+                (How::Quota(Quota { requests, period }), policy)
+            }
         };
-        Some(CheckedLimit {
+        CheckedLimit {
             // A limit that is defined anew counts anew.
             number: numbers.number(&format!("{limit:?}")),
             per: limit.per,
             how,
             name: limit.name.clone(),
             policy,
-        })
+        }
     }
 
     /// Its name.
@@ -91,6 +108,10 @@ impl CheckedLimit {
     /// Its item in a `RateLimit-Policy` header (draft-ietf-httpapi-ratelimit-headers).
     pub fn policy(&self) -> &str {
         &self.policy
+    }
+
+    fn is_quota(&self) -> bool {
+        matches!(self.how, How::Quota(_))
     }
 
     fn subject(&self, caller: &Caller, route: u32) -> Subject {
@@ -116,7 +137,7 @@ impl LimitSet {
         let limits = limits.iter().take(MOST_LIMITS);
         LimitSet {
             limits: limits
-                .filter_map(|limit| CheckedLimit::new(limit, numbers))
+                .map(|limit| CheckedLimit::new(limit, numbers))
                 .collect(),
         }
     }
@@ -127,6 +148,12 @@ impl LimitSet {
 pub struct CountedRoute {
     number: u32,
     limits: LimitSet,
+}
+
+impl CountedRoute {
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
 }
 
 /// What a request took: how its caller stands with every limit that counted it.
@@ -168,6 +195,13 @@ impl Taken {
 pub enum OverLimit {
     /// It comes too soon.
     TooFast(Exceeded),
+    /// A quota of it is used up.
+    UsedUp(Exceeded),
+    /// How much of a quota is left cannot be found out now: the database is away.
+    QuotaAway {
+        /// The name of the limit.
+        limit: String,
+    },
     /// The partner has a plan that is not in the settings of this node.
     UnknownPlan {
         /// Whose.
@@ -203,7 +237,6 @@ impl Exceeded {
 
 /// Everything about limits in one environment. It lives as long as the engine, so that a reload
 /// takes nothing back.
-#[derive(Default)]
 pub(crate) struct Limits {
     numbers: Numbered,
     routes: Numbered,
@@ -211,10 +244,25 @@ pub(crate) struct Limits {
     plan_names: Numbered,
     plans: ArcSwap<Vec<Option<Arc<LimitSet>>>>,
     rates: Rates,
+    quotas: Arc<Quotas>,
     too_fast: AtomicU64,
+    used_up: AtomicU64,
 }
 
 impl Limits {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Limits {
+            numbers: Numbered::default(),
+            routes: Numbered::default(),
+            plan_names: Numbered::default(),
+            plans: ArcSwap::default(),
+            rates: Rates::default(),
+            quotas: Quotas::new(store, clock),
+            too_fast: AtomicU64::new(0),
+            used_up: AtomicU64::new(0),
+        }
+    }
+
     /// The number of a plan, whether or not the settings know it.
     pub(crate) fn plan_number(&self, name: &str) -> u32 {
         self.plan_names.number(name)
@@ -273,28 +321,150 @@ impl Engine {
         self.limits.too_fast.load(Ordering::Relaxed)
     }
 
+    /// Requests that were refused since the start because a quota was used up.
+    pub fn requests_over_quota(&self) -> u64 {
+        self.limits.used_up.load(Ordering::Relaxed)
+    }
+
     /// Counts a request with every limit of its route and of its partner's plan, or with none where
-    /// one of them is used up.
-    pub fn take(&self, admitted: &Admitted, route: &CountedRoute) -> Result<Taken, OverLimit> {
+    /// one of them is used up. It waits only where the next part of a quota has to be taken first.
+    pub async fn take(
+        &self,
+        admitted: &Admitted,
+        route: &CountedRoute,
+    ) -> Result<Taken, OverLimit> {
         let caller = admitted.caller();
         let mut taken = Taken::new(self.plan_of(caller)?);
-        let now_ns = self.clock.steady_ns();
         let mut standings = taken.standings;
-        for (place, limit) in taken.limits(route).enumerate() {
-            let subject = limit.subject(caller, route.number);
-            let How::Rate(cells) = limit.how;
-            match self.limits.rates.take(cells, subject, now_ns) {
-                Ok(standing) => standings[place] = standing,
-                Err((standing, retry_after_s)) => {
-                    self.give_back(taken.limits(route).take(place), caller, route);
-                    self.limits.too_fast.fetch_add(1, Ordering::Relaxed);
-                    let exceeded = Exceeded::new(limit, standing, retry_after_s);
-                    return Err(OverLimit::TooFast(exceeded));
+        let mut passed = 0_u32;
+        // Rates first: a quota is not taken from by who comes too soon.
+        for is_quota in [false, true] {
+            for (place, limit) in taken.limits(route).enumerate() {
+                if limit.is_quota() != is_quota {
+                    continue;
+                }
+                match self.take_one(limit, caller, route).await {
+                    Ok(standing) => {
+                        standings[place] = standing;
+                        passed |= 1 << place;
+                    }
+                    Err(refused) => {
+                        let limits = taken.limits(route).enumerate();
+                        let passed = limits.filter(|(place, _)| passed & (1 << place) != 0);
+                        self.give_back(passed.map(|(_, limit)| limit), caller, route);
+                        return Err(refused);
+                    }
                 }
             }
         }
         taken.standings = standings;
         Ok(taken)
+    }
+
+    async fn take_one(
+        &self,
+        limit: &CheckedLimit,
+        caller: &Caller,
+        route: &CountedRoute,
+    ) -> Result<Standing, OverLimit> {
+        let subject = limit.subject(caller, route.number);
+        match limit.how {
+            How::Rate(cells) => {
+                let taken = self
+                    .limits
+                    .rates
+                    .take(cells, subject, self.clock.steady_ns());
+                taken.map_err(|(standing, retry_after_s)| {
+                    self.limits.too_fast.fetch_add(1, Ordering::Relaxed);
+                    OverLimit::TooFast(Exceeded::new(limit, standing, retry_after_s))
+                })
+            }
+            How::Quota(quota) => {
+                let key = |starts_at| QuotaKey {
+                    limit: limit.name.clone(),
+                    subject: self.subject_text(limit.per, caller, route),
+                    period: quota.period,
+                    starts_at,
+                };
+                self.take_of_quota(limit, quota, subject, key).await
+            }
+        }
+    }
+
+    async fn take_of_quota(
+        &self,
+        limit: &CheckedLimit,
+        quota: Quota,
+        subject: Subject,
+        key: impl Fn(Timestamp) -> QuotaKey,
+    ) -> Result<Standing, OverLimit> {
+        let away = || OverLimit::QuotaAway {
+            limit: limit.name.clone(),
+        };
+        let take = || {
+            let (now, now_ns) = (self.clock.now(), self.clock.steady_ns());
+            self.limits.quotas.take(quota, subject, now, now_ns, &key)
+        };
+        let taking = match take() {
+            Taking::Wait(mut arrival) => {
+                let waiting = async {
+                    loop {
+                        // It ends without a word.
+                        let _ = arrival.await;
+                        match take() {
+                            Taking::Wait(next) => arrival = next,
+                            taken => return taken,
+                        }
+                    }
+                };
+                tokio::time::timeout(QUOTA_PATIENCE, waiting)
+                    .await
+                    .map_err(|_| away())?
+            }
+            taken => taken,
+        };
+        match taking {
+            Taking::Passes(standing) => Ok(standing),
+            Taking::Empty(standing) => {
+                self.limits.used_up.fetch_add(1, Ordering::Relaxed);
+                let exceeded = Exceeded::new(limit, standing, standing.reset_s);
+                Err(OverLimit::UsedUp(exceeded))
+            }
+            Taking::Away | Taking::Wait(_) => Err(away()),
+        }
+    }
+
+    /// The name of a route by its number.
+    pub(crate) fn route_name(&self, number: u32) -> String {
+        let name = self.limits.routes.text(number);
+        name.as_deref().unwrap_or_default().to_owned()
+    }
+
+    /// Whom a limit counts, as it is stored.
+    fn subject_text(&self, per: Per, caller: &Caller, route: &CountedRoute) -> String {
+        match per {
+            Per::Credential => caller.credential_id().to_string(),
+            Per::Partner => caller.partner_id().to_string(),
+            Per::Route => self.route_name(route.number),
+        }
+    }
+
+    /// Gives back to the store what this node holds of quotas, at the end of the node.
+    pub async fn return_quotas(&self) -> Result<(), Refusal> {
+        Ok(self.limits.quotas.end().await?)
+    }
+
+    /// Gives back to the store what this node holds of quotas and does not use.
+    pub async fn tend_quotas(&self) -> Result<(), StoreError> {
+        self.limits.quotas.tend().await
+    }
+
+    /// Forgets quotas of long ago, unless the clock was set: then what is long ago is not known.
+    pub(crate) async fn forget_quotas(&self) -> Result<(), StoreError> {
+        if self.clock_was_set() {
+            return Ok(());
+        }
+        self.limits.quotas.forget_old(QUOTAS_KEPT).await
     }
 
     fn plan_of(&self, caller: &Caller) -> Result<Option<Arc<LimitSet>>, OverLimit> {
@@ -319,8 +489,13 @@ impl Engine {
     ) {
         for limit in limits {
             let subject = limit.subject(caller, route.number);
-            let How::Rate(cells) = limit.how;
-            self.limits.rates.give_back(cells, subject);
+            match limit.how {
+                How::Rate(cells) => self.limits.rates.give_back(cells, subject),
+                How::Quota(quota) => {
+                    let now = self.clock.now();
+                    self.limits.quotas.give_back(quota, subject, now);
+                }
+            }
         }
     }
 }

@@ -84,12 +84,32 @@ const fn table(name: &'static str, columns: &'static [Column]) -> Table {
     }
 }
 
+/// With a primary key of several columns.
+const fn keyed(key_columns: usize, table: Table) -> Table {
+    Table {
+        key_columns,
+        ..table
+    }
+}
+
 const fn seeded(table: Table) -> Table {
     Table {
         seeded: true,
         ..table
     }
 }
+
+const USAGE: &[Column] = &[
+    integer("starts_at"),
+    text("partner_id"),
+    text("credential_id"),
+    text("route"),
+    text("kind"),
+    integer("status"),
+    integer("requests"),
+    integer("request_bytes"),
+    integer("answer_bytes"),
+];
 
 /// Every table, those first that others refer to. [`Reader::schema_differences`] compares the list
 /// with a database.
@@ -205,6 +225,26 @@ pub static TABLES: &[Table] = &[
             text("object_id"),
             integer("at"),
         ],
+    ),
+    keyed(
+        4,
+        table(
+            "quota",
+            &[
+                text("limit_name"),
+                text("subject"),
+                text("period"),
+                integer("starts_at"),
+                integer("used"),
+                integer("granted"),
+            ],
+        ),
+    ),
+    keyed(6, table("usage_hour", USAGE)),
+    keyed(6, table("usage_day", USAGE)),
+    table(
+        "usage_run",
+        &[text("run"), integer("batch"), integer("written_at")],
     ),
     seeded(table("counter", &[text("name"), integer("value")])),
     seeded(table("meta", &[text("name"), text("value")])),

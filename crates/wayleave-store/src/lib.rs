@@ -20,6 +20,7 @@ mod meta;
 mod migration;
 mod partner;
 mod property;
+mod quota;
 #[cfg(feature = "raw")]
 mod raw;
 mod revoked_token;
@@ -28,6 +29,7 @@ mod sealed;
 mod sealed_value;
 mod signing_key;
 mod snapshot;
+mod usage;
 mod used_nonce;
 mod writer;
 
@@ -43,6 +45,7 @@ pub use meta::Stamp;
 pub use migration::newest_schema;
 pub use partner::Partner;
 pub use property::Property;
+pub use quota::{QuotaKey, QuotaLease};
 #[cfg(feature = "raw")]
 pub use raw::RawConnection;
 pub use revoked_token::RevokedToken;
@@ -51,4 +54,5 @@ pub use sealed::{MasterKeyUse, SealedNoun, SealedRow};
 pub use sealed_value::SealedValue;
 pub use signing_key::SigningKey;
 pub use snapshot::{DatabaseState, Snapshot};
+pub use usage::{Usage, UsageGroups, UsageKey, UsageKind, UsageQuestion, UsageSum};
 pub use used_nonce::UsedNonce;

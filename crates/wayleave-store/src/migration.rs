@@ -16,6 +16,8 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0003_property.sql"),
     include_str!("../migrations/0004_plans.sql"),
     include_str!("../migrations/0005_http_signatures.sql"),
+    include_str!("../migrations/0006_quotas.sql"),
+    include_str!("../migrations/0007_usage.sql"),
 ];
 
 /// Any number: the key of the lock that lets one node migrate while the others wait.

@@ -10,6 +10,7 @@ mod property;
 mod reading;
 mod route;
 mod token;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -223,6 +224,7 @@ impl Desk<'_> {
             ("keys", []) => self.keys().await,
             ("routes", []) => Ok(self.routes()),
             ("audit", []) => self.audit(&mut page).await,
+            ("usage", []) => self.usage(&mut page).await,
             _ if is_act(noun, rest) => Err(Fault::Method { allow: "POST" }),
             _ => Err(Fault::NotFound),
         }?;
@@ -278,7 +280,7 @@ fn is_looked_up(noun: &str, rest: &[&str]) -> bool {
         (
             "partners" | "integrations" | "properties" | "credentials",
             [_]
-        ) | ("keys" | "routes" | "audit", [])
+        ) | ("keys" | "routes" | "audit" | "usage", [])
     )
 }
 

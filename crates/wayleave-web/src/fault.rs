@@ -84,6 +84,8 @@ pub enum Fault {
     TooFast(Box<Exceeded>),
     /// Too many requests are in flight, in all or of this partner (503).
     Overloaded,
+    /// A quota of the caller is used up (429).
+    OverQuota(Box<Exceeded>),
     /// Our fault (500). The cause goes to the log, never into the answer (law 9).
     Internal {
         /// For the log.
@@ -122,7 +124,9 @@ impl Fault {
             Fault::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::Invalid { .. } | Fault::InvalidEntry { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Fault::Taken(_) | Fault::Conflict(_) => StatusCode::CONFLICT,
-            Fault::TooMany { .. } | Fault::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
+            Fault::TooMany { .. } | Fault::TooFast(_) | Fault::OverQuota(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } | Fault::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -169,6 +173,10 @@ impl Fault {
                 exceeded.limit, exceeded.retry_after_s
             ),
             Fault::Overloaded => "too many requests are in flight; try again".to_owned(),
+            Fault::OverQuota(exceeded) => format!(
+                "the quota {} is used up: it begins anew in {} s",
+                exceeded.limit, exceeded.retry_after_s
+            ),
             Fault::Internal { .. } => "something went wrong on our side".to_owned(),
             Fault::Unavailable { .. } => "not available for the moment; try again".to_owned(),
             Fault::OutcomeUnknown { .. } => {
@@ -223,6 +231,7 @@ impl Fault {
             Fault::TooMany { .. } => "too-many-requests",
             Fault::TooFast(_) => "rate-limited",
             Fault::Overloaded => "overloaded",
+            Fault::OverQuota(_) => "quota-exceeded",
             Fault::Internal { .. } => "internal",
             Fault::Unavailable { .. } => "unavailable",
             Fault::OutcomeUnknown { .. } => "outcome-unknown",

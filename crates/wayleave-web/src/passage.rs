@@ -1,10 +1,14 @@
-//! A request on its way through: what limits let it pass, and how the answer tells its caller.
+//! A request on its way through: what limits let it pass, how the answer tells its caller, and that
+//! it is counted once.
 
 use std::cell::RefCell;
 
 use bytes::{BufMut, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use wayleave_engine::{Admitted, CountedRoute, Engine, Exceeded, OverLimit, Standing, Taken};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use hyper::body::Body;
+use wayleave_engine::{
+    Admitted, CountedRoute, Engine, Exceeded, OverLimit, Standing, Taken, Tally, UsageKind,
+};
 
 use crate::fault::Fault;
 
@@ -19,38 +23,81 @@ thread_local! {
     static BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(BLOCK_BYTES));
 }
 
-/// How a caller stands with its limits, for the answer to a request
-/// (draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy` and `RateLimit`).
-#[derive(Debug)]
-pub struct Passage {
+/// What is counted of a client that went away before its answer began, as nginx does.
+const CLIENT_GONE: u16 = 499;
+
+/// A request that its limits let pass. It is counted once: when it is answered, or else when this is
+/// dropped because its client went away.
+pub struct Passage<'e> {
+    engine: &'e Engine,
+    tally: Tally,
+    kind: UsageKind,
+    request_bytes: u64,
     standing: Option<(HeaderValue, HeaderValue)>,
+    /// What its caller got.
+    answered: Option<(StatusCode, u64)>,
 }
 
-impl Passage {
+impl<'e> Passage<'e> {
     /// Lets a request pass the limits of its route and of its partner's plan.
-    pub(crate) fn take(
-        engine: &Engine,
+    pub(crate) async fn take(
+        engine: &'e Engine,
         admitted: &Admitted,
         route: &CountedRoute,
+        tally: Tally,
     ) -> Result<Self, Fault> {
-        let taken = engine.take(admitted, route).map_err(fault)?;
+        let taken = engine.take(admitted, route).await.map_err(fault)?;
         Ok(Passage {
+            engine,
+            tally,
+            kind: UsageKind::Proxied,
+            request_bytes: 0,
             standing: headers(&taken, route),
+            answered: None,
         })
     }
 
-    /// Puts the headers into the answer, in the place of any that the API behind has sent.
-    pub fn tell(self, headers: &mut HeaderMap) {
-        if let Some((policy, standing)) = self.standing {
-            headers.insert(POLICY, policy);
-            headers.insert(STANDING, standing);
+    /// Says what it is counted as. `request_bytes`: of its body, 0 where the length is not known.
+    pub(crate) fn counted_as(mut self, kind: UsageKind, request_bytes: u64) -> Self {
+        self.kind = kind;
+        self.request_bytes = request_bytes;
+        self
+    }
+
+    /// Tells in the answer how the caller stands with its limits
+    /// (draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy` and `RateLimit`), in the place of
+    /// what the API behind may have said of its own, and counts the request.
+    pub fn end<B: Body>(mut self, answer: &mut Response<B>) {
+        if let Some((policy, standing)) = self.standing.take() {
+            answer.headers_mut().insert(POLICY, policy);
+            answer.headers_mut().insert(STANDING, standing);
         }
+        let answer_bytes = answer.body().size_hint().exact().unwrap_or(0);
+        self.answered = Some((answer.status(), answer_bytes));
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        let (status, answer_bytes) = match self.answered {
+            Some((status, bytes)) => (status.as_u16(), bytes),
+            None => (CLIENT_GONE, 0),
+        };
+        let request_bytes = self.request_bytes;
+        self.engine
+            .count(self.tally, self.kind, status, request_bytes, answer_bytes);
     }
 }
 
 fn fault(refused: OverLimit) -> Fault {
     match refused {
         OverLimit::TooFast(exceeded) => Fault::TooFast(Box::new(exceeded)),
+        OverLimit::UsedUp(exceeded) => Fault::OverQuota(Box::new(exceeded)),
+        OverLimit::QuotaAway { limit } => Fault::Unavailable {
+            cause: format!(
+                "how much is left of the quota {limit} cannot be found out: the database is away"
+            ),
+        },
         OverLimit::UnknownPlan { partner, plan } => Fault::Unavailable {
             cause: format!(
                 "{partner} has the plan {plan}, which is not in the configuration of this node: add it, or give the partner another one"

@@ -8,6 +8,7 @@ use hyper::body::{Body, Incoming};
 use wayleave_core::{Admission, Limit, Scheme};
 use wayleave_engine::{
     Admitted, AnswerSignature, BodyClaim, Caller, CountedRoute, Engine, Evidence, Proven, Unproven,
+    UsageKind,
 };
 use wayleave_protocol::Message;
 use wayleave_protocol::described::DescribedScheme;
@@ -70,11 +71,11 @@ pub struct SurfaceSettings {
 }
 
 /// What has become of a request.
-pub enum Handled {
+pub enum Handled<'s> {
     /// It is answered, at an address of this dialect.
     Answer(Answer, Dialect),
     /// An API behind is to answer it.
-    Forward(Box<Forward>, Passage),
+    Forward(Box<Forward>, Passage<'s>),
 }
 
 /// A request that may pass, ready for the API behind.
@@ -228,7 +229,7 @@ impl Surfaces {
         request: Request<Incoming>,
         connection: &Connection,
         request_id: &str,
-    ) -> Handled {
+    ) -> Handled<'_> {
         let (parts, body) = request.into_parts();
         let served = caught(self.serve(&parts, body, connection)).await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
@@ -291,7 +292,7 @@ impl Surfaces {
         parts: &Parts,
         body: Incoming,
         connection: &Connection,
-    ) -> Result<Served, Fault> {
+    ) -> Result<Served<'_>, Fault> {
         let settings = &self.settings;
         if !settings
             .trusted_proxies
@@ -343,7 +344,7 @@ impl Surfaces {
         parts: &Parts,
         body: Incoming,
         source: IpAddr,
-    ) -> Result<Served, Fault> {
+    ) -> Result<Served<'_>, Fault> {
         oauth::token(&self.engine, flavour, parts, body, source)
             .await
             .map(Served::Answer)
@@ -433,10 +434,10 @@ impl Surfaces {
             proven => proven,
         };
         let (caller, claim) = self.accept(&place, &evidence, proven).await?;
-        let admitted = admit(&place, caller)?;
-        let passage = self.take(&place, &admitted)?;
+        let entered = self.enter(&place, caller, UsageKind::Checked, 0);
+        let (admitted, passage) = entered.await?;
         let mut answer = forward_auth::passes(&admitted, &claim);
-        passage.tell(answer.headers_mut());
+        passage.end(&mut answer);
         Ok(answer)
     }
 
@@ -448,7 +449,7 @@ impl Surfaces {
         parts: &Parts,
         body: Incoming,
         client: ClientSide<'_>,
-    ) -> Result<Pass, Fault> {
+    ) -> Result<Pass<'_>, Fault> {
         check_path(place, target.path)?;
         let signed = signed_paths(place, target);
         let described = evidence::described(place.described(), &parts.headers);
@@ -495,8 +496,9 @@ impl Surfaces {
                 (caller, RequestBody::incoming(body, limits, claim)?)
             }
         };
-        let admitted = admit(place, caller)?;
-        let passage = self.take(place, &admitted)?;
+        let request_bytes = body.size_hint().exact().unwrap_or(0);
+        let entered = self.enter(place, caller, UsageKind::Proxied, request_bytes);
+        let (admitted, passage) = entered.await?;
         let wanted = collected.message.as_ref();
         let wanted = wanted.and_then(|message| AnswerSignature::wanted(message, admitted.caller()));
         let signer = wanted.map(|wanted| AnswerSigner::new(self.engine.clone(), wanted));
@@ -533,14 +535,37 @@ impl Surfaces {
         limits
     }
 
-    /// Lets an admitted request pass the limits of its place.
-    fn take(&self, place: &Place<'_, '_>, admitted: &Admitted) -> Result<Passage, Fault> {
+    /// Admits a proven caller and lets its request pass the limits of its place. What is refused is
+    /// counted here, what passes by its [`Passage`].
+    async fn enter(
+        &self,
+        place: &Place<'_, '_>,
+        caller: Caller,
+        kind: UsageKind,
+        request_bytes: u64,
+    ) -> Result<(Admitted, Passage<'_>), Fault> {
+        let engine = &*self.engine;
         let counted = match place {
             Place::Content { .. } => &self.content,
             Place::Route(limited) => &limited.counted,
-            _ => return Err(Fault::NotFound),
+            // Nobody is admitted to nothing, and there is nothing to count it by.
+            _ => return Err(admit(place, caller).err().unwrap_or(Fault::NotFound)),
         };
-        Passage::take(&self.engine, admitted, counted)
+        let tally = engine.tally(&caller, counted);
+        let entered = match admit(place, caller) {
+            Ok(admitted) => Passage::take(engine, &admitted, counted, tally)
+                .await
+                .map(|passage| (admitted, passage.counted_as(kind, request_bytes))),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &entered {
+            let kind = match kind {
+                UsageKind::Proxied => UsageKind::Refused,
+                other => other,
+            };
+            engine.count(tally, kind, fault.status().as_u16(), 0, 0);
+        }
+        entered
     }
 
     /// A second look where the key may have been made by another node a moment ago.
@@ -611,23 +636,23 @@ struct ClientSide<'a> {
 }
 
 /// What serving a request came to, before its parts go along with it.
-enum Served {
+enum Served<'s> {
     Answer(Answer),
-    Passes(Pass),
+    Passes(Pass<'s>),
 }
 
-struct Pass {
+struct Pass<'s> {
     admitted: Admitted,
     upstream: ApiBehind,
     path: String,
     body: RequestBody,
     dialect: Dialect,
-    passage: Passage,
+    passage: Passage<'s>,
     answer_signer: Option<Box<AnswerSigner>>,
 }
 
-impl Pass {
-    fn with(self, parts: Parts, source: IpAddr, scheme: &'static str) -> (Forward, Passage) {
+impl<'s> Pass<'s> {
+    fn with(self, parts: Parts, source: IpAddr, scheme: &'static str) -> (Forward, Passage<'s>) {
         let forward = Forward {
             admitted: self.admitted,
             upstream: self.upstream,

@@ -20,6 +20,7 @@ use crate::command::partner::{self, PartnerAct};
 use crate::command::property::{self, PropertyAct};
 use crate::command::route::{self, RouteAct};
 use crate::command::token::{self, TokenAct};
+use crate::command::usage::{self, UsageArgs};
 use crate::config::Config;
 use crate::demo::{self, DemoFile, DemoSettings};
 use crate::explain::{ExplainSettings, explain};
@@ -83,6 +84,11 @@ enum Act {
     /// APIs behind: list.
     #[command(subcommand)]
     Route(RouteAct),
+    /// What was used, as a table with a chart.
+    #[command(
+        after_long_help = "Example:\n  wayleave usage --env live --partner ptr_01m80p48vazfwqp45pxt8h5btb --by day"
+    )]
+    Usage(UsageArgs),
     /// Who did what: list, export.
     #[command(subcommand)]
     Audit(AuditAct),
@@ -336,6 +342,7 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Credential(act) => credential::run(act, verbose),
         Act::Key(act) => key::run(act),
         Act::Route(act) => route::run(act),
+        Act::Usage(args) => usage::run(args),
         Act::Audit(act) => audit::run(act),
         Act::Completions { shell } => completions::complete(shell, Command::command()),
         Act::Man { folder } => completions::write_pages(&folder, Command::command()),

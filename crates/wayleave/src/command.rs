@@ -15,6 +15,7 @@ pub(crate) mod property;
 pub(crate) mod remote;
 pub(crate) mod route;
 pub(crate) mod token;
+pub(crate) mod usage;
 
 use std::error::Error;
 use std::process::ExitCode;

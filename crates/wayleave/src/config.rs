@@ -64,6 +64,8 @@ pub struct Config {
     #[serde(default)]
     plan: Vec<PlanConfig>,
     #[serde(default)]
+    usage: UsageConfig,
+    #[serde(default)]
     route: Vec<RouteConfig>,
 }
 
@@ -147,6 +149,21 @@ impl Default for TokensConfig {
     fn default() -> Self {
         TokensConfig {
             algorithm: "ES256".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct UsageConfig {
+    /// 0: for ever.
+    hours_kept_days: u32,
+}
+
+impl Default for UsageConfig {
+    fn default() -> Self {
+        UsageConfig {
+            hours_kept_days: 62,
         }
     }
 }
@@ -292,6 +309,7 @@ impl Config {
             algorithm: self.algorithm()?,
             wrong_secrets_per_minute: self.limits.wrong_secrets_per_minute(),
             plans: limits.plans(&self.plan)?,
+            usage_hours_kept_days: self.usage.hours_kept_days,
             threads: self.threads.unwrap_or_else(available_threads).max(1),
             drain_timeout: self.drain_timeout()?,
             traces: self

@@ -324,6 +324,7 @@ fn node_settings(settings: &DemoSettings, upstream: &ApiBehind, threads: usize) 
         // People try things out, and benchmarks present what they like.
         wrong_secrets_per_minute: None,
         plans: Vec::new(),
+        usage_hours_kept_days: 62,
         threads,
         drain_timeout: DEFAULT_DRAIN_TIMEOUT,
         traces: None,

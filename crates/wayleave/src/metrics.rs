@@ -366,6 +366,27 @@ fn render_engines(text: &mut Text, engines: &[Arc<Engine>]) {
         &|engine| engine.requests_too_fast().to_string(),
     );
     each(
+        "wayleave_over_quota_total",
+        "counter",
+        "Requests refused because a quota was used up (429).",
+        &|engine| engine.requests_over_quota().to_string(),
+    );
+    each(
+        "wayleave_usage_lost_total",
+        "counter",
+        "Requests whose counts were lost: the database was away for too long.",
+        &|engine| engine.usage_lost().to_string(),
+    );
+    each(
+        "wayleave_usage_age_seconds",
+        "gauge",
+        "Seconds since the counts of requests were last written.",
+        &|engine| {
+            let since = engine.now().micros() - engine.usage_written_at().micros();
+            seconds(since.max(0)).to_string()
+        },
+    );
+    each(
         "wayleave_credentials",
         "gauge",
         "Credentials in memory, revoked ones too.",

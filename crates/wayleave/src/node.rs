@@ -71,6 +71,8 @@ pub struct NodeSettings {
     pub wrong_secrets_per_minute: Option<u32>,
     /// The plans that partners may have.
     pub plans: Vec<Plan>,
+    /// How many days counts by the hour are kept; 0: for ever.
+    pub usage_hours_kept_days: u32,
     /// How many threads serve requests.
     pub threads: usize,
     /// How long requests in flight may take after the end was asked for.
@@ -173,6 +175,7 @@ impl Node {
             );
             let engine = waiting.block_on(opening)?;
             engine.set_plans(&settings.plans);
+            engine.keep_hours_of_usage(settings.usage_hours_kept_days);
             engines.push(engine);
         }
         let mut run = [0; 4];
@@ -334,18 +337,25 @@ impl Running {
     pub fn stop(self) {
         self.monitor.announce_end();
         self.server.stop();
-        // When secrets were used is the one thing that waits in memory.
-        let waiting = tokio::runtime::Builder::new_current_thread()
+        let Ok(waiting) = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build();
+            .build()
+        else {
+            return;
+        };
         for engine in &self.engines {
-            let written = match &waiting {
-                Ok(waiting) => waiting.block_on(engine.write_uses()),
-                Err(_) => return,
+            let environment = engine.environment();
+            let warn = |what: &str, written: Result<(), Refusal>| {
+                if let Err(error) = written {
+                    tracing::warn!(%environment, %error, "lost at the end: {what}");
+                }
             };
-            if let Err(error) = written {
-                tracing::warn!(environment = %engine.environment(), %error, "the last uses of secrets are lost");
-            }
+            let uses = waiting.block_on(engine.write_uses());
+            warn("the last uses of secrets", uses);
+            let usage = waiting.block_on(engine.write_usage());
+            warn("counts of the last requests", usage);
+            let quotas = waiting.block_on(engine.return_quotas());
+            warn("parts of quotas", quotas);
         }
     }
 }

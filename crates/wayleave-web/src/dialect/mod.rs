@@ -102,7 +102,7 @@ impl Dialect {
             Fault::TooMany { retry_after_s } => {
                 set(answer, RETRY_AFTER, &retry_after_s.to_string())
             }
-            Fault::TooFast(exceeded) => {
+            Fault::TooFast(exceeded) | Fault::OverQuota(exceeded) => {
                 set(answer, RETRY_AFTER, &exceeded.retry_after_s.to_string());
                 answer
                     .headers_mut()
@@ -191,7 +191,7 @@ fn problem_body(fault: &Fault, message: &str, request_id: &str) -> Value {
     }
     body.insert("request_id".into(), json!(request_id));
     body.insert("fault".into(), json!(fault.whose()));
-    if let Fault::TooFast(exceeded) = fault {
+    if let Fault::TooFast(exceeded) | Fault::OverQuota(exceeded) = fault {
         body.insert("limit".into(), json!(exceeded.limit));
     }
     if let Fault::Unproven {

@@ -20,6 +20,8 @@ pub(crate) enum Shape {
     Micros,
     /// A span in seconds.
     Span,
+    /// A bar of a chart, in a colour.
+    Bar,
 }
 
 /// A member of an answer, under a title.
@@ -61,6 +63,15 @@ pub(crate) const fn moment(
         title,
         member,
         shape: Shape::Moment(none),
+    }
+}
+
+/// A column of bars.
+pub(crate) const fn bar(title: &'static str, member: &'static str) -> Column {
+    Column {
+        title,
+        member,
+        shape: Shape::Bar,
     }
 }
 
@@ -170,10 +181,12 @@ impl Paper {
             (Shape::Moment(_), value) => self.when(value, 1, in_full),
             (Shape::Micros, value) => self.when(value, 1_000_000, in_full),
             (Shape::Span, Value::Number(span)) => moment::span(span.as_u64().unwrap_or(0)),
+            (Shape::Bar, Value::String(bar)) => bar.clone(),
             (_, value) => words(value),
         };
         let colour = match column.shape {
             Shape::State => colour_of(&text),
+            Shape::Bar => Some(GREEN),
             _ => None,
         };
         Cell { text, colour }

@@ -14,9 +14,11 @@ pub(super) struct LimitConfig {
     name: String,
     requests: i64,
     /// Of a rate: its span in seconds.
-    per_s: u32,
+    per_s: Option<u32>,
     /// Of a rate: how many at once; as many as `requests` unless set.
     burst: Option<u32>,
+    /// Of a quota: `hour`, `day` or `month`.
+    period: Option<String>,
     #[serde(default = "credential")]
     per: String,
 }
@@ -102,14 +104,34 @@ fn limit(place: &str, config: &LimitConfig) -> Result<Limit, ConfigError> {
             .per
             .parse()
             .map_err(|error| wrong(format!("{place}.per"), error))?,
-        measure: rate(config).map_err(|error| wrong(place, error))?,
+        measure: measure(place, config)?,
     })
 }
 
-fn rate(config: &LimitConfig) -> Result<Measure, wayleave_core::LimitError> {
-    let requests = u32::try_from(config.requests).unwrap_or(0);
-    let burst = config.burst.unwrap_or(requests);
-    Rate::new(requests, config.per_s, burst).map(Measure::Rate)
+fn measure(place: &str, config: &LimitConfig) -> Result<Measure, ConfigError> {
+    let measure = match (config.per_s, &config.period) {
+        (Some(per_s), None) => {
+            let requests = u32::try_from(config.requests).unwrap_or(0);
+            let burst = config.burst.unwrap_or(requests);
+            Rate::new(requests, per_s, burst).map(Measure::Rate)
+        }
+        (None, Some(period)) => {
+            if config.burst.is_some() {
+                return Err(wrong(format!("{place}.burst"), "belongs to a rate (per_s)"));
+            }
+            let period = period
+                .parse()
+                .map_err(|error| wrong(format!("{place}.period"), error))?;
+            Measure::quota(config.requests, period)
+        }
+        _ => {
+            return Err(wrong(
+                place,
+                "needs per_s, for a rate, or period, for a quota; not both",
+            ));
+        }
+    };
+    measure.map_err(|error| wrong(place, error))
 }
 
 #[cfg(test)]
@@ -159,6 +181,17 @@ mod tests {
                 limit("requests = 1\nper_s = 1\nper = \"key\""),
                 "limit[0].per",
             ),
+            (limit("requests = 1"), "needs per_s"),
+            (
+                limit("requests = 1\nper_s = 1\nperiod = \"day\""),
+                "not both",
+            ),
+            (limit("requests = 1\nperiod = \"week\""), "limit[0].period"),
+            (
+                limit("requests = 1\nburst = 2\nperiod = \"day\""),
+                "limit[0].burst",
+            ),
+            (limit("requests = 0\nperiod = \"day\""), "quota"),
             (
                 limit("requests = 1\nper_s = 1").repeat(2),
                 "limit[1].name: is there twice",

@@ -145,7 +145,7 @@ async fn serve_environment(
                 let answer = dialect.render(&Fault::Overloaded, None, request_id);
                 answer.map(Either::Left)
             };
-            passage.tell(answer.headers_mut());
+            passage.end(&mut answer);
             (answer, dialect)
         }
     };

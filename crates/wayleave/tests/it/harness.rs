@@ -468,6 +468,7 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
         algorithm: Algorithm::Es256,
         wrong_secrets_per_minute: Some(10),
         plans: Vec::new(),
+        usage_hours_kept_days: 62,
         threads: 2,
         drain_timeout: Duration::from_secs(10),
         traces: None,

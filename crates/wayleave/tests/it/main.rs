@@ -49,4 +49,5 @@ mod token;
 mod traces;
 mod transport;
 mod unsafe_settings;
+mod usage;
 mod well_known;

@@ -12,10 +12,11 @@ use serde_json::json;
 use wayleave::operators_file::OperatorsFile;
 use wayleave::ports::{SystemClock, SystemRandomness};
 use wayleave_core::{Audience, Environment, OperatorScope};
-use wayleave_engine::Clock as _;
-use wayleave_testkit::{Address, DatabaseKind, TestFolder};
+use wayleave_engine::{Clock as _, Database};
+use wayleave_testkit::{Address, DatabaseKind, TestDatabases, TestFolder};
 
 use crate::harness::{TestNode, binary, free_port};
+use crate::limits::ask_often;
 use crate::transport::{certificate, get_over_tls};
 
 /// A node that was started from a file, as a supervisor starts it.
@@ -140,7 +141,7 @@ impl Drop for Served {
     }
 }
 
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..200 {
         if is_so() {
             return;
@@ -493,4 +494,89 @@ fn a_request_that_takes_too_long_is_cut_when_the_time_to_end_is_over() {
     assert!(served.log().contains("were cut"), "{}", served.log());
     let mut answer = Vec::new();
     assert_eq!(stream.read_to_end(&mut answer).unwrap_or_default(), 0);
+}
+
+/// A quota of a thousand a day on `/jobs`, whose checks [`ask_often`] asks about as `/hello`.
+const QUOTA: &str = "[surfaces.token]\nenabled = true\n[[limit]]\nname = \"thousand\"\nrequests = 1000\nperiod = \"month\"\n[[route]]\npath = \"/hello\"\naudiences = [\"routes\"]\nschemes = [\"bearer\"]\nlimits = [\"thousand\"]\nupstream.live = \"http://127.0.0.1:1\"\n";
+
+#[test]
+fn a_killed_node_takes_its_part_of_a_quota_along_and_never_lets_more_pass() {
+    let mut served = Served::start(QUOTA);
+    let token = served.route_token();
+    let mut passed = 0;
+    for _ in 0..4 {
+        passed += ask_often(served.live(), &token, 60);
+        served.signal("-KILL");
+        let _ = served.child.take().expect("it ran").wait();
+        served.run();
+    }
+    assert_eq!(passed, 240, "nobody was refused so far");
+    passed += ask_often(served.live(), &token, 1_000);
+    assert!((700..1_000).contains(&passed), "{passed}");
+    assert_eq!(ask_often(served.live(), &token, 10), 0);
+}
+
+#[test]
+fn two_nodes_of_which_one_is_killed_never_let_more_pass_than_a_quota() {
+    if !DatabaseKind::Postgres.is_available() {
+        return;
+    }
+    let folder = TestFolder::new();
+    let databases = TestDatabases::new(DatabaseKind::Postgres, &folder);
+    let (Database::Postgres(live), Database::Postgres(test)) = (&databases.live, &databases.test)
+    else {
+        unreachable!("they are of that kind");
+    };
+    let shared = format!("database = \"{live}\"\npublic_url = \"http://127.0.0.1:9\"\n");
+    let mut first = Served::start(&format!("{shared}{QUOTA}"));
+    let key = first.folder.path().join("master/live.key");
+    // Its own test environment, whose database nobody else has.
+    let second = Served::start(&format!("{shared}master_key_file = {key:?}\n{QUOTA}"));
+    assert_ne!(live, test);
+    let token = first.route_token();
+    eventually("the second node knows the credential", || {
+        second.live().get("/hello").bearer(&token).send().status == 502
+    });
+    let passed: usize = std::thread::scope(|scope| {
+        let addresses = [first.live(), second.live()];
+        let asking: Vec<_> = (0..16)
+            .map(|number| {
+                let (address, token) = (addresses[number % 2], token.as_str());
+                scope.spawn(move || ask_often(address, token, 100))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(100));
+        first.signal("-KILL");
+        asking
+            .into_iter()
+            .map(|asked| asked.join().expect("asked"))
+            .sum()
+    });
+    let _ = first.child.take().expect("it ran").wait();
+    let rest = ask_often(second.live(), &token, 1_000);
+    // The look that was proven took one.
+    let passed = passed + rest + 1;
+    assert!((800..=1_000).contains(&passed), "{passed}");
+    assert_eq!(ask_often(second.live(), &token, 10), 0);
+}
+
+#[test]
+fn a_request_whose_client_went_away_is_counted_as_one() {
+    let (upstream, reached) = slow_api(Duration::from_secs(3));
+    let served = Served::start(&routes(upstream));
+    let token = served.route_token();
+    let mut stream = TcpStream::connect(served.addresses[0]).expect("a connection");
+    let request = format!("GET /jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    eventually("it is on its way", || reached.load(Ordering::SeqCst) == 1);
+    drop(stream);
+    let counted = || {
+        let call = served.admin().get("/live/v1/usage?by=status,kind");
+        call.bearer(&served.token).send().expect(200).json()["data"].clone()
+    };
+    eventually("it is counted", || counted() != serde_json::json!([]));
+    let counted = counted();
+    assert_eq!(counted[0]["status"], 499, "{counted}");
+    assert_eq!(counted[0]["requests"], 1, "{counted}");
+    assert_eq!(counted[0]["kind"], "proxied", "{counted}");
 }
