@@ -335,15 +335,19 @@ impl Engine {
     ) -> Result<Taken, OverLimit> {
         let caller = admitted.caller();
         let mut taken = Taken::new(self.plan_of(caller)?);
+        if taken.limits(route).next().is_none() {
+            return Ok(taken);
+        }
         let mut standings = taken.standings;
         let mut passed = 0_u32;
+        let now_ns = self.clock.steady_ns();
         // Rates first: a quota is not taken from by who comes too soon.
         for is_quota in [false, true] {
             for (place, limit) in taken.limits(route).enumerate() {
                 if limit.is_quota() != is_quota {
                     continue;
                 }
-                match self.take_one(limit, caller, route).await {
+                match self.take_one(limit, caller, route, now_ns).await {
                     Ok(standing) => {
                         standings[place] = standing;
                         passed |= 1 << place;
@@ -366,14 +370,12 @@ impl Engine {
         limit: &CheckedLimit,
         caller: &Caller,
         route: &CountedRoute,
+        now_ns: u64,
     ) -> Result<Standing, OverLimit> {
         let subject = limit.subject(caller, route.number);
         match limit.how {
             How::Rate(cells) => {
-                let taken = self
-                    .limits
-                    .rates
-                    .take(cells, subject, self.clock.steady_ns());
+                let taken = self.limits.rates.take(cells, subject, now_ns);
                 taken.map_err(|(standing, retry_after_s)| {
                     self.limits.too_fast.fetch_add(1, Ordering::Relaxed);
                     OverLimit::TooFast(Exceeded::new(limit, standing, retry_after_s))

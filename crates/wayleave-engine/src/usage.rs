@@ -6,7 +6,7 @@
 //! without counting twice. A killed node loses what was not written yet: a second's worth.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::Mutex;
-use wayleave_core::{CredentialId, PartnerId, Timestamp};
+use wayleave_core::{CredentialId, PartnerId, Period, Timestamp};
 use wayleave_store::{Usage, UsageKey, UsageKind};
 
 use crate::caller::Caller;
@@ -25,7 +25,8 @@ use crate::{Randomness, Refusal};
 
 /// Enough that every core has one of its own.
 const BLOCKS: usize = 64;
-/// How many things a core counts apart while nothing can be written; what comes more is lost.
+/// How many things are counted apart, in a core in a second and while nothing can be written; what comes
+/// more is lost.
 const MOST_COUNTS: usize = 100_000;
 /// How many rows are written at once, so that no other write waits for long.
 const ROWS_IN_BATCH: usize = 500;
@@ -33,17 +34,14 @@ const ROWS_IN_BATCH: usize = 500;
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the number of a node's last batch is kept: longer than a database is away.
 const RUNS_KEPT: Duration = Duration::from_secs(62 * 86_400);
-const HOUR_S: i64 = 3_600;
 const DAY_S: u64 = 86_400;
 
-/// Whose request it is, and when it came.
+/// Whose request it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tally {
     partner_id: PartnerId,
     credential_id: CredentialId,
     route: u32,
-    /// Hours since 1970.
-    hour: u32,
 }
 
 /// What is counted apart.
@@ -59,10 +57,8 @@ impl CountKey {
     fn hash(&self) -> u64 {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
         let id = self.tally.credential_id.number();
-        let few = u64::from(self.tally.route) << 32
-            | u64::from(self.tally.hour & 0xFF) << 24
-            | u64::from(self.status) << 4
-            | self.kind as u64;
+        let few =
+            u64::from(self.tally.route) << 32 | u64::from(self.status) << 4 | self.kind as u64;
         let folded = (id as u64) ^ ((id >> 64) as u64).rotate_left(29) ^ few.wrapping_mul(ODD);
         let mixed = u128::from(folded) * u128::from(ODD);
         (mixed as u64) ^ ((mixed >> 64) as u64)
@@ -99,10 +95,14 @@ struct Batch {
     rows: Arc<Vec<(UsageKey, Usage)>>,
 }
 
+/// What was collected and is not written.
 #[derive(Default)]
 struct Waiting {
+    /// In batches from now on.
     batches: VecDeque<Batch>,
     last_number: i64,
+    /// Not in a batch yet, since others come first.
+    fresh: BTreeMap<UsageKey, Usage>,
 }
 
 /// The counts of one environment that are not written yet.
@@ -146,30 +146,45 @@ impl Meter {
         }
     }
 
-    /// Takes what all cores have counted, as rows that are sorted and different.
-    fn collect(&self, route: impl Fn(u32) -> String) -> BTreeMap<UsageKey, Usage> {
-        let mut rows: BTreeMap<UsageKey, Usage> = BTreeMap::new();
+    /// Takes what all cores have counted. It counts for the hour of this moment.
+    fn collect(&self, now: Timestamp, waiting: &mut Waiting, route: impl Fn(u32) -> String) {
+        let starts_at = Timestamp::from_unix_s(Period::Hour.start_s(now));
         for block in &self.blocks {
             let counts = std::mem::take(&mut *block.0.lock());
             for (key, usage) in counts {
                 let row = UsageKey {
-                    starts_at: Timestamp::from_unix_s(i64::from(key.tally.hour) * HOUR_S),
+                    starts_at,
                     partner_id: key.tally.partner_id,
                     credential_id: key.tally.credential_id,
                     route: route(key.tally.route),
                     kind: key.kind,
                     status: key.status,
                 };
-                rows.entry(row).or_default().add(usage);
+                if !waiting.add(row, usage) {
+                    let requests = u64::try_from(usage.requests).unwrap_or(0);
+                    self.lost.fetch_add(requests, Ordering::Relaxed);
+                }
             }
         }
-        rows
     }
 }
 
 impl Waiting {
-    fn push(&mut self, rows: BTreeMap<UsageKey, Usage>) {
-        let rows: Vec<(UsageKey, Usage)> = rows.into_iter().collect();
+    /// Whether there was room for it.
+    fn add(&mut self, row: UsageKey, usage: Usage) -> bool {
+        let is_full = self.fresh.len() >= MOST_COUNTS;
+        match self.fresh.entry(row) {
+            btree_map::Entry::Occupied(mut entry) => entry.get_mut().add(usage),
+            btree_map::Entry::Vacant(_) if is_full => return false,
+            btree_map::Entry::Vacant(entry) => drop(entry.insert(usage)),
+        }
+        true
+    }
+
+    /// Makes batches of what is in none yet: sorted and different rows.
+    fn batch(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let rows: Vec<(UsageKey, Usage)> = fresh.into_iter().collect();
         for some in rows.chunks(ROWS_IN_BATCH) {
             self.last_number += 1;
             self.batches.push_back(Batch {
@@ -183,12 +198,10 @@ impl Waiting {
 impl Engine {
     /// Whose a request is, for [`Engine::count`].
     pub fn tally(&self, caller: &Caller, route: &CountedRoute) -> Tally {
-        let hour = self.clock.now().unix_s().div_euclid(HOUR_S);
         Tally {
             partner_id: caller.partner_id(),
             credential_id: caller.credential_id(),
             route: route.number(),
-            hour: u32::try_from(hour).unwrap_or(0),
         }
     }
 
@@ -239,11 +252,17 @@ impl Engine {
     pub async fn write_usage(&self) -> Result<(), Refusal> {
         let mut waiting = self.meter.waiting.lock().await;
         let now = self.now();
-        // What waits from last time comes first, so that batches are written in their order.
-        if waiting.batches.is_empty() {
-            let rows = self.meter.collect(|number| self.route_name(number));
-            waiting.push(rows);
-        }
+        let route = |number| self.route_name(number);
+        self.meter.collect(now, &mut waiting, route);
+        // What waits from last time comes first: batches are written in their order.
+        self.write_batches(&mut waiting, now).await?;
+        waiting.batch();
+        self.write_batches(&mut waiting, now).await?;
+        self.meter.written_us.store(now.micros(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn write_batches(&self, waiting: &mut Waiting, now: Timestamp) -> Result<(), Refusal> {
         while let Some(batch) = waiting.batches.front() {
             let (run, number, rows) = (self.meter.run.clone(), batch.number, batch.rows.clone());
             self.store
@@ -253,7 +272,6 @@ impl Engine {
                 .await?;
             waiting.batches.pop_front();
         }
-        self.meter.written_us.store(now.micros(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment};
 use wayleave_testkit::{DatabaseKind, TestFolder};
 
-use crate::harness::{DemoProcess, NOW_S, OPERATOR, TestNode, binary, on_both_databases};
+use crate::harness::{DemoProcess, NOW_S, OPERATOR, TestNode, binary, on_both_databases, wait_for};
 
 /// The binary in a folder without a demonstration, told nothing by variables.
 fn bare(folder: &Path) -> Command {
@@ -136,6 +136,29 @@ on_both_databases! {
         let ended = text(&node, &["credential", "revoke", &id, "--env", "test"]);
         assert!(ended.starts_with("Revoked in test"), "{ended}");
         assert_eq!(token_status(&node, &key, &secret), 401);
+    }
+
+    fn usage_is_a_table_with_bars_or_json_and_plans_are_given_and_taken(node: TestNode) {
+        let made = credential(&node);
+        let (partner, key, secret) = (word(&made, "partner"), word(&made, "public_id"), word(&made, "secret"));
+        let token = node.test.get("/token").basic(&key, &secret).send().expect(200).json();
+        for path in ["/hello", "/hello", "/hello", "/hello", "/nobody"] {
+            node.test.get(path).bearer(&word(&token, "token")).send();
+        }
+        wait_for(node.engine(Environment::Test).write_usage()).expect("written");
+        let table = text(&node, &["usage", "--by", "route,status", "--partner", &partner]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].starts_with("ROUTE    STATUS  REQUESTS  IN   OUT"), "{table}");
+        assert!(lines[1].starts_with("/hello   200     4         0 B"), "{table}");
+        assert!(lines[1].ends_with(&"█".repeat(32)) && lines[2].ends_with(&format!("  {}", "█".repeat(8))), "{table}");
+        assert_eq!(lines[3], format!("5 requests in test at {}.", url(&node)));
+        assert!(!table.contains('\x1b'), "no colour but on a terminal");
+        let rows = document(&node, &["usage", "--by", "day,kind", "--from", "2027-03-16"]);
+        assert_eq!((&rows[0]["kind"], &rows[0]["requests"]), (&json!("proxied"), &json!(5)));
+        assert!(text(&node, &["usage", "--env", "live"]).starts_with("No usage in live"));
+        assert!(refused(&run(&node, &["usage", "--by", "week"])).contains("hour or day"));
+        assert!(refused(&run(&node, &["partner", "set-plan", &partner, "gold"])).contains("no such plan"));
+        assert_eq!(document(&node, &["partner", "set-plan", &partner, "--none"])["plan"], Value::Null);
     }
 
     fn partners_lapse_and_are_admitted_renamed_and_shown(node: TestNode) {

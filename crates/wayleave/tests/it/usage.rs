@@ -94,8 +94,10 @@ on_both_databases! {
     fn hours_and_days_are_summed_and_hours_are_forgotten_first(node: TestNode) {
         let keys = node.keys(LIVE, Audience::Routes);
         say_hello(&node, &keys, 2);
+        write(&node);
         node.clock.advance(Duration::from_secs(3_600));
         say_hello(&node, &keys, 1);
+        write(&node);
         node.clock.advance(Duration::from_secs(86_400));
         say_hello(&node, &keys, 4);
         write(&node);
