@@ -221,14 +221,13 @@ impl Engine {
             kind,
             status,
         };
-        self.meter.count(
-            key,
-            Usage {
-                requests: 1,
-                request_bytes: bytes(request_bytes),
-                answer_bytes: bytes(answer_bytes),
-            },
-        );
+        let mut usage = Usage::default();
+        usage.add(Usage {
+            requests: 1,
+            request_bytes: bytes(request_bytes),
+            answer_bytes: bytes(answer_bytes),
+        });
+        self.meter.count(key, usage);
     }
 
     /// How long counts by the hour are kept; those by the day stay. 0: for ever.

@@ -11,6 +11,9 @@ use crate::{Reader, StoreError, Transaction};
 /// How many rows one statement adds.
 const ROWS_AT_ONCE: usize = 50;
 const COLUMNS: usize = 9;
+/// Sums of bytes stay at this (2⁵³ - 1): a length that a client only claims must not make a sum that the
+/// database refuses.
+const MOST_BYTES: i64 = 9_007_199_254_740_991;
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -66,11 +69,12 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Adds what was used besides.
+    /// Adds what was used besides; bytes up to 2⁵³ - 1.
     pub fn add(&mut self, more: Usage) {
-        self.requests += more.requests;
-        self.request_bytes += more.request_bytes;
-        self.answer_bytes += more.answer_bytes;
+        let bytes = |one: i64, other: i64| one.saturating_add(other).min(MOST_BYTES);
+        self.requests = self.requests.saturating_add(more.requests);
+        self.request_bytes = bytes(self.request_bytes, more.request_bytes);
+        self.answer_bytes = bytes(self.answer_bytes, more.answer_bytes);
     }
 }
 
@@ -92,9 +96,18 @@ fn upsert_sql(table: &str, rows: usize) -> String {
          VALUES {}
          ON CONFLICT (starts_at, partner_id, credential_id, route, kind, status) DO UPDATE SET
              requests = {table}.requests + excluded.requests,
-             request_bytes = {table}.request_bytes + excluded.request_bytes,
-             answer_bytes = {table}.answer_bytes + excluded.answer_bytes",
-        values.join(", ")
+             request_bytes = {},
+             answer_bytes = {}",
+        values.join(", "),
+        bytes_sql(table, "request_bytes"),
+        bytes_sql(table, "answer_bytes")
+    )
+}
+
+fn bytes_sql(table: &str, column: &str) -> String {
+    format!(
+        "CASE WHEN {table}.{column} > {MOST_BYTES} - excluded.{column} THEN {MOST_BYTES}
+              ELSE {table}.{column} + excluded.{column} END"
     )
 }
 
