@@ -1,7 +1,5 @@
 //! What was used: counted once, kept, shown.
 
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -155,6 +153,36 @@ on_both_databases! {
         assert_eq!(told(&rows, &["requests", "request_bytes", "answer_bytes"]), ["360 720 1080"]);
     }
 
+    fn lengths_that_are_only_claimed_make_no_sum_that_cannot_be_written(node: TestNode) {
+        let keys = node.keys(LIVE, Audience::Routes);
+        let now = node.engine(LIVE).now();
+        let row = |status| {
+            let key = UsageKey {
+                starts_at: now,
+                partner_id: keys.partner.parse().unwrap(),
+                credential_id: keys.credential.parse().unwrap(),
+                route: "/hello".to_owned(),
+                kind: UsageKind::Proxied,
+                status,
+            };
+            let mut claimed = Usage::default();
+            claimed.add(Usage { requests: 1, request_bytes: i64::MAX, answer_bytes: 1 });
+            (key, claimed)
+        };
+        for batch in 1..=3 {
+            let rows = [row(200), row(201)];
+            let store = node.engine(LIVE).store();
+            let written = store.write(now, move |transaction| Box::pin(async move {
+                transaction.add_usage("a", batch, now, &rows).await
+            }));
+            wait_for(written).expect("written");
+        }
+        let most = 9_007_199_254_740_991_i64;
+        let rows = usage(&node, "by=route");
+        let told = told(&rows, &["requests", "request_bytes", "answer_bytes"]);
+        assert_eq!(told, [format!("6 {} 6", 2 * most)]);
+    }
+
     fn what_cannot_be_written_now_is_written_later_and_once(node: TestNode) {
         let keys = node.keys(LIVE, Audience::Routes);
         let token = node.token(LIVE, &keys);
@@ -233,35 +261,6 @@ fn refusals_of_limits_are_counted_apart_from_what_passed() {
         told(&rows, &["route", "kind", "status", "requests"]),
         ["greetings proxied 200 2", "greetings refused 429 2"]
     );
-}
-
-#[test]
-fn a_length_that_is_only_claimed_makes_no_sum_that_cannot_be_written() {
-    for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
-        if !kind.is_available() {
-            continue;
-        }
-        let node = TestNode::start_with(kind, |settings| {
-            settings.environments[0].surfaces.routes[0].body_bytes = Some(0);
-        });
-        let token = node.token(LIVE, &node.keys(LIVE, Audience::Routes));
-        for asked in 1..=3 {
-            let head = format!(
-                "POST /hello HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
-                i64::MAX
-            );
-            let mut stream = TcpStream::connect(("127.0.0.1", node.live.port())).expect("there");
-            stream.write_all(head.as_bytes()).expect("sent");
-            std::thread::sleep(Duration::from_millis(200));
-            drop(stream);
-            eventually("it is counted", || {
-                write(&node);
-                told(&usage(&node, "by=route"), &["requests"]) == [asked.to_string()]
-            });
-        }
-        let most = 9_007_199_254_740_991_i64;
-        assert_eq!(usage(&node, "by=route")[0]["request_bytes"], most);
-    }
 }
 
 #[test]
