@@ -636,6 +636,10 @@ struct ClientSide<'a> {
 }
 
 /// What serving a request came to, before its parts go along with it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would be one allocation more for each request"
+)]
 enum Served<'s> {
     Answer(Answer),
     Passes(Pass<'s>),
