@@ -301,7 +301,8 @@ mod tests {
             "url": "", "oauth": { "client_id": "", "client_secret": "" },
             "token": { "api_key": "", "api_secret": "" },
             "management": { "access_key": "", "secret_key": "" },
-            "access": { "access_key": "", "secret_key": "" }, "protected_path": "",
+            "access": { "access_key": "", "secret_key": "" },
+            "signing": { "key_id": "", "secret": "" }, "protected_path": "",
         });
         let file = json!({
             "version": 1, "live": environment, "test": environment,

@@ -16,6 +16,7 @@ pub(crate) struct Scripted {
 #[derive(Default)]
 struct Seen {
     connections: AtomicUsize,
+    ended: AtomicUsize,
     requests: Mutex<Vec<Received>>,
 }
 
@@ -64,7 +65,13 @@ impl Scripted {
                 let (seen, script) = (noting.clone(), script.clone());
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
                 std::thread::spawn(move || {
-                    script(&mut Caller { stream, seen });
+                    let mut caller = Caller {
+                        stream,
+                        seen: seen.clone(),
+                    };
+                    script(&mut caller);
+                    drop(caller);
+                    seen.ended.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
@@ -89,6 +96,13 @@ impl Scripted {
     /// How many connections it was called on.
     pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has closed every connection that it was called on.
+    pub(crate) fn wait_for_closed(&self) {
+        while self.seen.ended.load(Ordering::SeqCst) < self.connections() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// The requests that it read to their end.
