@@ -1,9 +1,9 @@
 //! Metering: every request of a proven caller is counted once.
 //!
 //! Each core counts in a block of its own; its lock is met by nobody but the task that collects the
-//! blocks every second. What it collects is a batch with a number of its own, written in one
+//! blocks every second, or every three where there is much to write. What it collects is a batch with a number of its own, written in one
 //! transaction that also notes the number, so that a batch whose outcome is not known is written again
-//! without counting twice. A killed node loses what was not written yet: a second's worth.
+//! without counting twice. A killed node loses what was not written yet.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque, btree_map};
@@ -32,6 +32,9 @@ const MOST_COUNTS: usize = 100_000;
 const ROWS_IN_BATCH: usize = 500;
 /// How often counts are collected and written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// The same at most, where there is so much to write that it would take more than a twentieth of the
+/// time: many credentials are then counted together for longer.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 /// How long the number of a node's last batch is kept: longer than a database is away.
 const RUNS_KEPT: Duration = Duration::from_secs(62 * 86_400);
 const DAY_S: u64 = 86_400;
@@ -205,7 +208,7 @@ impl Engine {
         }
     }
 
-    /// Counts a request, in memory; it is written within a second. `status`: what its caller got.
+    /// Counts a request, in memory; it is written soon. `status`: what its caller got.
     /// `request_bytes`, `answer_bytes`: of the bodies, where their lengths are known.
     pub fn count(
         &self,
@@ -291,16 +294,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes counts every second until the engine is dropped.
+    /// Writes counts every second, or every three where there are many, until the engine is dropped.
     pub(crate) fn start_metering(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.store.runtime().handle().spawn(async move {
+            let mut pause = WRITE_INTERVAL;
             loop {
-                tokio::time::sleep(WRITE_INTERVAL).await;
+                tokio::time::sleep(pause).await;
                 let Some(engine) = engine.upgrade() else { return };
+                let began_ns = engine.clock.steady_ns();
                 if let Err(error) = engine.write_usage().await {
                     tracing::warn!(environment = %engine.environment(), %error, "usage is written later");
                 }
+                let took_ns = engine.clock.steady_ns().saturating_sub(began_ns);
+                let pace = Duration::from_nanos(took_ns.saturating_mul(20));
+                pause = pace.clamp(WRITE_INTERVAL, LONGEST_INTERVAL);
             }
         });
     }

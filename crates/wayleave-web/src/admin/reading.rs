@@ -21,7 +21,7 @@ const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 const USUAL_PAGE: i64 = 100;
 const LARGEST_PAGE: i64 = 1_000;
 /// `9999-12-31T23:59:59Z`: a time beyond it is a mistake of unit.
-const LAST_TIME_S: i64 = 253_402_300_799;
+pub(super) const LAST_TIME_S: i64 = 253_402_300_799;
 
 /// The members of a JSON body; every one has to be used up.
 pub(super) struct Members(Map<String, Value>);

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 use wayleave_core::{CredentialId, PartnerId, Period, Timestamp};
 use wayleave_engine::{UsageGroups, UsageKind, UsageQuestion, UsageSum};
 
-use super::reading::{Page, invalid};
+use super::reading::{LAST_TIME_S, Page, invalid};
 use super::{Desk, fault};
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
@@ -21,8 +21,9 @@ impl Desk<'_> {
             Period::Hour => USUAL_HOURS_S,
             _ => USUAL_DAYS_S,
         };
-        let from_s = page.parsed("from")?.unwrap_or(now_s - usual_s);
-        let to_s: Option<i64> = page.parsed("to")?;
+        let from_s = page.parsed::<i64>("from")?.map(within_time);
+        let from_s = from_s.unwrap_or(now_s - usual_s);
+        let to_s = page.parsed::<i64>("to")?.map(within_time);
         let moment = Timestamp::from_unix_s;
         // Whole hours or days: the one that `to` lies in counts, unless it begins there.
         let to = to_s.map(|to_s| Timestamp::from_unix_s(period.end_s(moment(to_s - 1))));
@@ -56,6 +57,11 @@ impl Desk<'_> {
         let page = json!({ "data": data, "has_more": found.len() > shown });
         Ok(answer::json(StatusCode::OK, &page))
     }
+}
+
+/// Times before 1970 and after 9999 bound nothing more.
+fn within_time(seconds: i64) -> i64 {
+    seconds.clamp(0, LAST_TIME_S)
 }
 
 /// What is told apart, and whether hours or days are counted.

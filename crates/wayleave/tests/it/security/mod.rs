@@ -223,7 +223,7 @@ impl Objects {
 }
 
 /// Every call of the admin address: method, path below `/{environment}/v1/`, body.
-const ADMIN_CALLS: [(&str, &str, &str); 44] = [
+const ADMIN_CALLS: [(&str, &str, &str); 48] = [
     ("GET", "partners", ""),
     ("GET", "partners/{partner}", ""),
     ("GET", "integrations", ""),
@@ -241,8 +241,12 @@ const ADMIN_CALLS: [(&str, &str, &str); 44] = [
     ("GET", "routes", ""),
     ("GET", "audit", ""),
     ("GET", "audit?object={credential}", ""),
+    ("GET", "usage", ""),
+    ("GET", "usage?partner={partner}", ""),
+    ("GET", "usage?credential={credential}", ""),
     ("POST", "partners", r#"{"name":"x"}"#),
     ("POST", "partners/{partner}/rename", r#"{"name":"x"}"#),
+    ("POST", "partners/{partner}/set-plan", r#"{"plan":null}"#),
     ("POST", "partners/{partner}/lapse", ""),
     ("POST", "partners/{partner}/admit", ""),
     (
