@@ -13,6 +13,7 @@ mod token;
 mod usage;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ impl Admin {
         request_id: &str,
     ) -> Answer {
         let (parts, body) = request.into_parts();
-        let served = caught(self.serve(&parts, body, connection, request_id)).await;
+        let serving = pin!(self.serve(&parts, body, connection, request_id));
+        let served = caught(serving).await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(answer) => answer,
             Err(fault) => Dialect::Problem.render(&fault, None, request_id),

@@ -1,6 +1,6 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
@@ -18,9 +18,9 @@ pub fn panics_caught() -> u64 {
 }
 
 /// Runs a future and turns a panic of it into an error, so that one request is answered with 500
-/// and nothing else ends.
-pub async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut future = pin!(future);
+/// and nothing else ends. The future is pinned by the caller, so that it is not kept twice: futures of
+/// requests are large, and are moved more than once.
+pub async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, Panicked> {
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
@@ -36,13 +36,15 @@ pub async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     fn run<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
-        runtime.block_on(caught(future))
+        runtime.block_on(caught(pin!(future)))
     }
 
     #[test]

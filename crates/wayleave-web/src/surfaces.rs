@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -231,7 +232,7 @@ impl Surfaces {
         request_id: &str,
     ) -> Handled<'_> {
         let (parts, body) = request.into_parts();
-        let served = caught(self.serve(&parts, body, connection)).await;
+        let served = caught(pin!(self.serve(&parts, body, connection))).await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(Served::Answer(answer)) => Handled::Answer(answer, self.dialect(&parts)),
             Ok(Served::Passes(pass)) => {

@@ -1,5 +1,7 @@
 //! Takes a request that may pass to the API behind, and its failures into the caller's words.
 
+use std::pin::pin;
+
 use http::{HeaderValue, Method, Response, Uri, header};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use wayleave_core::Environment;
@@ -42,7 +44,7 @@ pub(crate) async fn forward_to_upstream(
         host: host_as_written(&address, host.as_ref()),
         request_id,
     };
-    let forwarding = proxy.forward(&admitted, &upstream, &path, request, &inbound);
+    let forwarding = pin!(proxy.forward(&admitted, &upstream, &path, request, &inbound));
     let fault = match caught(forwarding).await {
         Ok(Ok(answer)) => {
             upstream.counts().count_answer(answer.status());

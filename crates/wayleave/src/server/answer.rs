@@ -101,7 +101,7 @@ async fn dispatch(
         Service::Monitor(monitor) => monitor.answer(&request).await.map(Either::Left),
         Service::Admin(admin) => {
             let admin = admin.load_full();
-            let answer = admin.handle(request, connection, request_id).await;
+            let answer = Box::pin(admin.handle(request, connection, request_id)).await;
             core.counters.count_admin_request(answer.status());
             answer.map(Either::Left)
         }
@@ -139,7 +139,10 @@ async fn serve_environment(
             let dialect = forward.dialect;
             kept.place = core.places.take(forward.admitted.caller().partner_id());
             let mut answer = if kept.place.is_some() {
-                forward_traced(*forward, environment, core, request_id, &mut kept.span).await
+                // Boxed, for what every request is moved by is as large as its largest part.
+                let passed =
+                    forward_traced(*forward, environment, core, request_id, &mut kept.span);
+                Box::pin(passed).await
             } else {
                 core.counters.count_turned_away(TurnedAway::Overload);
                 let answer = dialect.render(&Fault::Overloaded, None, request_id);
