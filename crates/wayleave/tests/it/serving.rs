@@ -96,6 +96,18 @@ impl Served {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// The log once all of this is in it, or as it is after ten seconds: a thread of its own writes it.
+    fn log_with(&self, words: &[&str]) -> String {
+        for _ in 0..1_000 {
+            let log = self.log();
+            if words.iter().all(|word| log.contains(word)) {
+                return log;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.log()
+    }
+
     fn live(&self) -> Address {
         Address::at(self.addresses[0])
     }
@@ -318,7 +330,7 @@ fn hang_up_with_a_wrong_file_changes_nothing_and_says_why() {
     served.write("[surfaces.tokens]\nenabled = false\n");
     served.reload();
     served.live().get("/token").send().expect(401);
-    let log = served.log();
+    let log = served.log_with(&["old settings stay", "tokens"]);
     assert!(
         log.contains("old settings stay") && log.contains("tokens"),
         "{log}"
@@ -328,7 +340,7 @@ fn hang_up_with_a_wrong_file_changes_nothing_and_says_why() {
     served.addresses[1] = free;
     served.write("[tokens]\nalgorithm = \"EdDSA\"\n");
     served.reload();
-    let log = served.log();
+    let log = served.log_with(&["test.address", "tokens.algorithm", "needs a restart"]);
     for key in ["test.address", "tokens.algorithm"] {
         assert!(
             log.contains(key) && log.contains("needs a restart"),
