@@ -430,10 +430,7 @@ impl Surfaces {
             has_body: forward_auth::has_body(described.method, &parts.headers),
         };
         let evidence = evidence::collect(asked, &fields)?;
-        let proven = match self.engine.authenticate(&evidence) {
-            Err(refusal) => self.prove_again(&evidence, refusal).await,
-            proven => proven,
-        };
+        let proven = self.prove(&evidence).await;
         let (caller, claim) = self.accept(&place, &evidence, proven).await?;
         let entered = self.enter(&place, caller, UsageKind::Checked, 0);
         let (admitted, passage) = entered.await?;
@@ -469,10 +466,7 @@ impl Surfaces {
         let collected = evidence::collect(asked, &fields)?;
         let mut evidence = collected;
         let limits = self.body_limits(place);
-        let first = match self.engine.authenticate(&evidence) {
-            Err(refusal) => self.prove_again(&evidence, refusal).await,
-            proven => proven,
-        };
+        let first = self.prove(&evidence).await;
         let (caller, body) = match first {
             // The fields of a form may be part of what was signed.
             Err(Unproven::Mismatch) if evidence.message.is_none() && is_form(parts) => {
@@ -485,10 +479,7 @@ impl Surfaces {
             Err(Unproven::BodyNeeded) => {
                 let whole = read_body(body, limits.whole_bytes()).await?;
                 evidence.body = Some(&whole);
-                let proven = match self.engine.authenticate(&evidence) {
-                    Err(refusal) => self.prove_again(&evidence, refusal).await,
-                    proven => proven,
-                };
+                let proven = self.prove(&evidence).await;
                 let (caller, claim) = self.accept(place, &evidence, proven).await?;
                 (caller, RequestBody::read(whole.clone(), claim)?)
             }
@@ -569,17 +560,16 @@ impl Surfaces {
         entered
     }
 
-    /// A second look where the key may have been made by another node a moment ago.
-    async fn prove_again(
-        &self,
-        evidence: &Evidence<'_>,
-        refusal: Unproven,
-    ) -> Result<Proven, Unproven> {
-        if refusal != Unproven::UnknownKey {
-            return Err(refusal);
+    /// Proves a request, with a second look where the key may have been made by another node a moment
+    /// ago.
+    async fn prove(&self, evidence: &Evidence<'_>) -> Result<Proven, Unproven> {
+        match self.engine.authenticate(evidence) {
+            Err(Unproven::UnknownKey) => {
+                self.engine.catch_up_after_miss().await;
+                self.engine.authenticate(evidence)
+            }
+            decided => decided,
         }
-        self.engine.catch_up_after_miss().await;
-        self.engine.authenticate(evidence)
     }
 
     /// Takes what was proven, or says in an answer why nothing was.

@@ -93,52 +93,47 @@ impl<'a> SignatureInput<'a> {
 
     /// When it was made, in Unix seconds.
     pub fn created(&self) -> Option<i64> {
-        self.parameters
-            .iter()
-            .find_map(|parameter| match parameter {
-                Parameter::Created(seconds) => Some(*seconds),
-                _ => None,
-            })
+        self.find(|parameter| match parameter {
+            Parameter::Created(seconds) => Some(*seconds),
+            _ => None,
+        })
     }
 
     /// When it ends, in Unix seconds.
     pub fn expires(&self) -> Option<i64> {
-        self.parameters
-            .iter()
-            .find_map(|parameter| match parameter {
-                Parameter::Expires(seconds) => Some(*seconds),
-                _ => None,
-            })
+        self.find(|parameter| match parameter {
+            Parameter::Expires(seconds) => Some(*seconds),
+            _ => None,
+        })
     }
 
     /// Which key made it.
     pub fn key_id(&self) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find_map(|parameter| match parameter {
-                Parameter::KeyId(text) => Some(&**text),
-                _ => None,
-            })
+        self.find(|parameter| match parameter {
+            Parameter::KeyId(text) => Some(&**text),
+            _ => None,
+        })
     }
 
     /// What makes it unique.
     pub fn nonce(&self) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find_map(|parameter| match parameter {
-                Parameter::Nonce(text) => Some(&**text),
-                _ => None,
-            })
+        self.find(|parameter| match parameter {
+            Parameter::Nonce(text) => Some(&**text),
+            _ => None,
+        })
     }
 
     /// The algorithm that it names, where it names one.
     pub fn alg(&self) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find_map(|parameter| match parameter {
-                Parameter::Alg(text) => Some(&**text),
-                _ => None,
-            })
+        self.find(|parameter| match parameter {
+            Parameter::Alg(text) => Some(&**text),
+            _ => None,
+        })
+    }
+
+    /// What is picked from the first parameter that has it.
+    fn find<'s, T>(&'s self, pick: impl Fn(&'s Parameter) -> Option<T>) -> Option<T> {
+        self.parameters.iter().find_map(pick)
     }
 
     /// The text of the list with its parameters, as in `Signature-Input` after the label.

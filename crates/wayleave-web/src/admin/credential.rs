@@ -43,13 +43,18 @@ impl Desk<'_> {
 
     pub(super) async fn credential(&self, id: &str) -> Result<Answer, Fault> {
         let id: CredentialId = id.parse().map_err(|_| Fault::NotFound)?;
+        Ok(self.answer(&self.find_credential(id).await?))
+    }
+
+    /// A credential that the operator may touch; any other is not there.
+    async fn find_credential(&self, id: CredentialId) -> Result<CredentialWithSecrets, Fault> {
         let found = self
             .engine
             .store()
             .read(move |reader| Box::pin(reader.credential(id)));
         let found = found.await.map_err(|error| fault(error.into()))?;
         let found = found.filter(|stored| self.may_touch(stored));
-        Ok(self.answer(&found.ok_or(Fault::NotFound)?))
+        found.ok_or(Fault::NotFound)
     }
 
     /// The property that a list is narrowed to. A property administrator's lists always are.
@@ -73,16 +78,10 @@ impl Desk<'_> {
     /// Refuses a credential that is not of a property that the operator was given. It stays true:
     /// no credential changes its property.
     async fn must_be_given(&self, id: CredentialId) -> Result<(), Fault> {
-        if self.given.is_none() {
-            return Ok(());
+        if self.given.is_some() {
+            self.find_credential(id).await?;
         }
-        let found = self
-            .engine
-            .store()
-            .read(move |reader| Box::pin(reader.credential(id)));
-        let found = found.await.map_err(|error| fault(error.into()))?;
-        let found = found.filter(|stored| self.may_touch(stored));
-        found.map(drop).ok_or(Fault::NotFound)
+        Ok(())
     }
 
     fn answer(&self, stored: &CredentialWithSecrets) -> Answer {
