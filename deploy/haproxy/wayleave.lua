@@ -119,7 +119,7 @@ end
 local function no_verdict(txn)
     local reply = txn:reply({ status = 503, body = '{"title":"Service Unavailable","status":503}' })
     reply:add_header("content-type", "application/problem+json")
-    reply:add_header("cache-control", "no-store")
+    reply:add_header("cache-control", "private, no-store")
     reply:add_header("retry-after", "1")
     txn:done(reply)
 end

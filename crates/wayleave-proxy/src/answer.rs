@@ -11,8 +11,10 @@ use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use wayleave_engine::Caller;
 
 use crate::behind::{ForwardSettings, Server};
+use crate::caching;
 use crate::headers;
 use crate::link::{Link, Patience, describe};
 use crate::pool::{Clock, Home, Lease};
@@ -219,12 +221,13 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Body for AnswerBody<B> {
     }
 }
 
-/// Makes the head of an answer ready for the client; `method`: that of the request; `may_switch`:
-/// whether it asked for WebSocket. Errors: what is wrong with it, where two programs could read it in
+/// Makes the head of an answer ready for the client; `method`: that of the request; `caller`: who made
+/// it; `may_switch`: whether it asked for WebSocket. Errors: what is wrong with it, where two programs could read it in
 /// two ways.
 pub(crate) fn take_over<T>(
     answer: &mut Response<T>,
     method: &Method,
+    caller: &Caller,
     settings: &ForwardSettings,
     may_switch: bool,
 ) -> Result<(), &'static str> {
@@ -240,7 +243,8 @@ pub(crate) fn take_over<T>(
     }
     *answer.version_mut() = Version::HTTP_11;
     headers::remove_hop_by_hop(answer.headers_mut());
-    headers::of_answer(answer.headers_mut(), method, settings);
+    settings.answer_headers.apply(answer.headers_mut());
+    caching::keep_apart(answer.headers_mut(), method, caller);
     if switches {
         websocket::name(answer.headers_mut());
     }

@@ -3,13 +3,12 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use http::Version;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-    VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
-use http::{Method, Version};
 use hyper::body::Bytes;
 use wayleave_core::Scheme;
 use wayleave_engine::Admitted;
@@ -267,17 +266,6 @@ impl Ours {
     }
 }
 
-/// Makes the headers of an answer ready for the client. An answer to a proven caller that says
-/// nothing of caches is for that caller alone: proofs other than `Authorization` are none that a
-/// cache knows (RFC 9111 section 3.5).
-pub(crate) fn of_answer(headers: &mut HeaderMap, method: &Method, settings: &ForwardSettings) {
-    let is_cacheable = matches!(*method, Method::GET | Method::HEAD);
-    if is_cacheable && !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(EXPIRES) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
-    }
-    settings.answer_headers.apply(headers);
-}
-
 /// Why the length of a body cannot be known, where it is there in two ways.
 pub(crate) fn length_fault(headers: &HeaderMap) -> Option<&'static str> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -374,23 +362,6 @@ mod tests {
         join_cookies(&mut headers);
         let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
-    }
-
-    #[test]
-    fn an_answer_that_says_nothing_of_caches_is_for_its_caller() {
-        let mut headers = HeaderMap::new();
-        of_answer(&mut headers, &Method::GET, &ForwardSettings::default());
-        assert_eq!(headers[CACHE_CONTROL], "private");
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=60"),
-        );
-        of_answer(&mut headers, &Method::GET, &ForwardSettings::default());
-        assert_eq!(headers[CACHE_CONTROL], "public, max-age=60");
-        let mut headers = HeaderMap::new();
-        of_answer(&mut headers, &Method::POST, &ForwardSettings::default());
-        assert!(headers.is_empty());
     }
 
     #[test]

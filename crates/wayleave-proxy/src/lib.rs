@@ -10,6 +10,7 @@
 
 mod answer;
 mod behind;
+mod caching;
 mod connect;
 mod counts;
 mod headers;

@@ -248,8 +248,8 @@ where
         mut answer: Response<Incoming>,
     ) -> Result<Response<AnswerBody<B>>, Next<B::Error>> {
         let settings = passing.api.settings();
-        let method = &passing.parts.method;
-        if let Err(fault) = take_over(&mut answer, method, settings, passing.is_websocket) {
+        let (method, caller) = (&passing.parts.method, passing.admitted.caller());
+        if let Err(fault) = take_over(&mut answer, method, caller, settings, passing.is_websocket) {
             let upstream = lease.home().server().upstream();
             let error = ProxyError::Malformed(format!("{upstream}: {fault}"));
             return Err(Next::Over(error));

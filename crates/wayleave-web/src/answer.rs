@@ -7,10 +7,14 @@ use serde_json::Value;
 /// What a surface answers: short and whole.
 pub type Answer = Response<Full<Bytes>>;
 
-/// An answer without a body and, as its readers want it, without a content type.
+/// No cache may keep it. Some heed only `private` of the two.
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// An answer without a body that no cache keeps and, as its readers want it, without a content type.
 pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
+    answer.headers_mut().insert(CACHE_CONTROL, NOT_KEPT);
     answer
 }
 
@@ -34,7 +38,7 @@ pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String)
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, NOT_KEPT);
     answer
 }
 

@@ -2,7 +2,7 @@
 //! proof headers are its own.
 
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use wayleave_engine::BodyClaim;
@@ -147,9 +147,6 @@ pub(crate) fn passes(admitted: &wayleave_engine::Admitted, claim: &BodyClaim) ->
     for (name, value) in admitted.caller().identity() {
         answer::set(&mut answer, HeaderName::from_static(name), &value);
     }
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 

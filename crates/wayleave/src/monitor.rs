@@ -142,7 +142,7 @@ fn typed(status: StatusCode, media_type: &'static str, body: String) -> Response
     answer
         .headers_mut()
         .insert(header::CONTENT_TYPE, media_type);
-    let never = HeaderValue::from_static("no-store");
+    let never = HeaderValue::from_static("private, no-store");
     answer.headers_mut().insert(header::CACHE_CONTROL, never);
     answer
 }

@@ -279,7 +279,7 @@ fn refusal(why: TurnedAway) -> Vec<u8> {
         "{{\"type\":\"urn:wayleave:problem:unreadable\",\"title\":\"{title}\",\"status\":{status},\"detail\":\"{message}\",\"message\":\"{message}\"}}"
     );
     let answer = format!(
-        "HTTP/1.1 {status} {title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} {title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncache-control: private, no-store\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     answer.into_bytes()

@@ -15,7 +15,7 @@ fn ask(node: &TestNode, target: &str, keys: &Keys, token: &str) -> Answer {
 
 fn is_active(node: &TestNode, keys: &Keys, token: &str) -> bool {
     let answer = ask(node, "/oauth/introspect", keys, token).expect(200);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     answer.json()["active"] == true
 }
 

@@ -25,7 +25,7 @@ fn check_success(answer: &Answer) {
     );
     let token = body["access_token"].as_str().expect("a token");
     assert!(token.starts_with("eyJraW"), "{token}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     assert_eq!(answer.header("pragma"), Some("no-cache"));
 }
 

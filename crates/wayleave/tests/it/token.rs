@@ -9,7 +9,7 @@ use crate::harness::{TestNode, on_both_databases};
 fn token(answer: Answer) -> String {
     let answer = answer.expect(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     let body = answer.json();
     let members: Vec<&String> = body.as_object().expect("an object").keys().collect();
     assert_eq!(members, ["token"]);

@@ -1,6 +1,6 @@
 //! Answers of servers behind: what reaches the client, and what cannot be one.
 
-use wayleave_proxy::ForwardSettings;
+use wayleave_proxy::{ForwardSettings, HeaderRules};
 
 use super::Gateway;
 use super::scripted::{Scripted, ok};
@@ -150,16 +150,59 @@ fn trailers_reach_a_client_that_takes_them() {
 
 #[test]
 fn an_answer_that_says_nothing_of_caches_is_for_its_caller() {
-    let silent = answer_to("GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    assert!(silent.contains("cache-control: private\r\n"), "{silent}");
-    let said = answer_to(
-        "GET",
-        "HTTP/1.1 200 OK\r\nCache-Control: public, max-age=60\r\nContent-Length: 0\r\n\r\n",
-    );
+    for silent in ["", "Expires: Thu, 01 Jan 2099 00:00:00 GMT\r\n"] {
+        let sent = format!("HTTP/1.1 200 OK\r\n{silent}Content-Length: 0\r\n\r\n");
+        let answer = answer_to("GET", sent.leak());
+        assert!(answer.contains("cache-control: private\r\n"), "{answer}");
+        assert!(answer.contains("vary: Authorization\r\n"), "{answer}");
+    }
+    let changed = answer_to("POST", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert!(
-        said.contains("cache-control: public, max-age=60\r\n") && !said.contains("private"),
-        "{said}"
+        !changed.contains("cache-control") && !changed.contains("vary"),
+        "{changed}"
     );
+}
+
+#[test]
+fn what_an_api_says_of_caches_stays_and_the_answer_varies_by_the_proof() {
+    for method in ["GET", "POST"] {
+        let said = answer_to(
+            method,
+            "HTTP/1.1 200 OK\r\nCache-Control: public, max-age=60\r\nVary: Accept\r\nVary: Origin\r\nContent-Length: 0\r\n\r\n",
+        );
+        assert!(
+            said.contains("cache-control: public, max-age=60\r\n") && !said.contains("private"),
+            "{said}"
+        );
+        assert!(
+            said.contains("vary: Accept, Origin, Authorization\r\n"),
+            "{said}"
+        );
+        let fresh = answer_to(
+            method,
+            "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 0\r\n\r\n",
+        );
+        assert!(
+            fresh.contains("cache-control: max-age=60\r\ncache-control: private\r\n"),
+            "{fresh}"
+        );
+    }
+}
+
+#[test]
+fn a_setting_may_let_caches_share_an_answer_but_not_between_callers() {
+    use http::header::{CACHE_CONTROL, HeaderValue, VARY};
+    let server = Scripted::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let settings = ForwardSettings {
+        answer_headers: HeaderRules {
+            remove: vec![VARY],
+            set: vec![(CACHE_CONTROL, HeaderValue::from_static("public, max-age=5"))],
+        },
+        ..ForwardSettings::default()
+    };
+    let answer = Gateway::to(&[&server], settings).get("/behind").expect(200);
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=5"));
+    assert_eq!(answer.header("vary"), Some("Authorization"));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<Seen>>) {
     }
 }
 
-fn read_head(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
+pub(super) fn read_head(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     let mut head = Seen::default();
     let first = read_line(reader)?;
     let mut words = first.split(' ');

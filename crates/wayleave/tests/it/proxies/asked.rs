@@ -210,7 +210,7 @@ fn check_refusals(site: &Site, environment: Environment) {
             assert_eq!(told(&through), told(&direct), "{}", case.target);
         }
         assert_eq!(through.header("content-type"), Some(PROBLEM));
-        assert_eq!(through.header("cache-control"), Some("no-store"));
+        assert_eq!(through.header("cache-control"), Some("private, no-store"));
         assert!(through.header("request-id").is_some(), "{}", case.target);
         assert_eq!(through.header("x-deny-status"), None);
     }

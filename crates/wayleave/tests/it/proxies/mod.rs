@@ -2,6 +2,7 @@
 
 mod api;
 mod asked;
+mod caching;
 mod forms;
 mod message_signatures;
 mod passed;

@@ -55,18 +55,30 @@ impl Proxy {
         wayleave: SocketAddr,
         api: SocketAddr,
     ) -> Option<Proxy> {
+        let own = free_port();
+        Proxy::start_as(own, |programs, folder| {
+            let places = Places { own, wayleave, api };
+            match kind {
+                Kind::Nginx => nginx(programs, folder, mode, &places),
+                Kind::Caddy => caddy(programs, folder, mode, &places),
+                Kind::Haproxy => haproxy(programs, folder, mode, &places),
+            }
+        })
+    }
+
+    /// Starts nginx with a test's own site; `site`: what stands in the http block, given its address
+    /// and a folder to write to.
+    pub(super) fn nginx(site: impl FnOnce(SocketAddr, &Path) -> String) -> Option<Proxy> {
+        let own = free_port();
+        Proxy::start_as(own, |programs, folder| {
+            nginx_with(programs, folder, &site(own, folder))
+        })
+    }
+
+    fn start_as(own: SocketAddr, program: impl FnOnce(&Path, &Path) -> Command) -> Option<Proxy> {
         let programs = programs()?;
-        let places = Places {
-            own: free_port(),
-            wayleave,
-            api,
-        };
         let folder = TestFolder::new();
-        let mut command = match kind {
-            Kind::Nginx => nginx(&programs, folder.path(), mode, &places),
-            Kind::Caddy => caddy(&programs, folder.path(), mode, &places),
-            Kind::Haproxy => haproxy(&programs, folder.path(), mode, &places),
-        };
+        let mut command = program(&programs, folder.path());
         let log = fs::File::create(folder.path().join("output")).expect("a file");
         let child = command
             .env("LD_LIBRARY_PATH", libraries(&programs))
@@ -74,13 +86,13 @@ impl Proxy {
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{kind:?}: {error}: {}", programs.display()));
+            .unwrap_or_else(|error| panic!("{error}: {}", programs.display()));
         let mut proxy = Proxy {
             child,
             folder,
-            address: Address::at(places.own),
+            address: Address::at(own),
         };
-        proxy.wait_for(places.own);
+        proxy.wait_for(own);
         Some(proxy)
     }
 
@@ -151,8 +163,13 @@ fn nginx(programs: &Path, folder: &Path, mode: Mode, places: &Places) -> Command
         ),
         ("server 127.0.0.1:9000;", format!("server {};", places.api)),
     ];
+    let site = configuration("nginx/MODE.conf", mode, &changes);
+    nginx_with(programs, folder, &site)
+}
+
+fn nginx_with(programs: &Path, folder: &Path, text: &str) -> Command {
     let site = folder.join("site.conf");
-    fs::write(&site, configuration("nginx/MODE.conf", mode, &changes)).expect("written");
+    fs::write(&site, text).expect("written");
     // One process, so that nothing outlives the test.
     let main = format!(
         "daemon off; master_process off; pid {pid}; error_log stderr info;\n\

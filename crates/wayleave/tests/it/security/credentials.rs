@@ -167,7 +167,7 @@ fn reading_addresses(node: &TestNode) -> Vec<Answer> {
 /// The pair in an answer that shows it; such an answer may not be cached.
 fn shown(before: &Keys, answer: Answer) -> Keys {
     let answer = answer.expect(200);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     let body = answer.json();
     let text = |name: &str| body[name].as_str().expect("a text").to_owned();
     Keys {

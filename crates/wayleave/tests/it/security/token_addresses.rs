@@ -426,7 +426,7 @@ on_both_databases! {
         }
         for (keys, token) in &clients {
             let answer = revoke(&node, keys, token).expect(200);
-            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert_eq!(answer.header("cache-control"), Some("private, no-store"));
             assert!(!opens(&node, token), "dead on the next request");
             assert_eq!(introspect(&node, keys, token), json!({ "active": false }));
             revoke(&node, keys, token).expect(200);
@@ -546,7 +546,12 @@ fn no_answer_of_a_token_address_may_be_cached() {
         let mut statuses = std::collections::BTreeSet::new();
         let mut check = |name: &str, answer: Answer| {
             let cache = answer.header("cache-control");
-            assert_eq!(cache, Some("no-store"), "{name}: {}", answer.status);
+            assert_eq!(
+                cache,
+                Some("private, no-store"),
+                "{name}: {}",
+                answer.status
+            );
             statuses.insert(answer.status);
         };
         for keys in [&platform, &routes] {
@@ -590,6 +595,6 @@ fn no_answer_of_a_token_address_may_be_cached() {
     let last = wrong(node.live);
     assert_eq!(
         (last.status, last.header("cache-control")),
-        (429, Some("no-store"))
+        (429, Some("private, no-store"))
     );
 }
