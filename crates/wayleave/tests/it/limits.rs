@@ -8,6 +8,7 @@ use wayleave_core::{Audience, Environment, Limit, Measure, Per, Period, Plan, Ra
 use wayleave_testkit::{Address, Answer, Call, DatabaseKind, TakenAway};
 
 use crate::harness::{Keys, NOW_S, SUPPORT, TestNode, wait_for};
+use crate::keep_alive::repeated;
 use crate::serving::eventually;
 use crate::storage::open_beside;
 
@@ -472,48 +473,13 @@ fn without_its_database_a_quota_refuses_and_a_rate_goes_on() {
 /// Asks `/auth/check` about `/hello` again and again on one connection; how often the answer was 204,
 /// until the connection ended.
 pub(crate) fn ask_often(address: Address, token: &str, count: usize) -> usize {
-    use std::io::{BufRead, BufReader, Read, Write};
-    let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", address.port())) else {
-        return 0;
-    };
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .expect("a timeout");
-    let mut reader = BufReader::new(stream.try_clone().expect("a copy"));
-    let mut writer = stream;
     let question = format!(
         "GET /auth/check HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /hello\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
-    let mut passed = 0;
-    for _ in 0..count {
-        if writer.write_all(question.as_bytes()).is_err() {
-            return passed;
-        }
-        let (mut line, mut status, mut length) = (String::new(), 0, 0);
-        loop {
-            line.clear();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return passed;
-            }
-            let lower = line.to_ascii_lowercase();
-            if let Some(rest) = lower.strip_prefix("http/1.1 ") {
-                status = rest[..3].parse().expect("a status");
-            } else if let Some(rest) = lower.strip_prefix("content-length: ") {
-                length = rest.trim().parse().expect("a length");
-            } else if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        if reader.read_exact(&mut body).is_err() {
-            return passed;
-        }
-        match status {
-            204 => passed += 1,
-            429 => {}
-            other => panic!("{other}: {}", String::from_utf8_lossy(&body)),
-        }
-    }
+    let mut statuses = repeated(address, &question, count);
+    let passed = statuses.remove(&204).unwrap_or_default();
+    statuses.remove(&429);
+    assert!(statuses.is_empty(), "{statuses:?}");
     passed
 }
 
