@@ -231,6 +231,15 @@ impl DescribedScheme {
         self.time
     }
 
+    /// The header with the digest of a body, name in small letters, as a client sends it; `None` where
+    /// the scheme has no such header.
+    pub fn body_digest_header(&self, body: &[u8]) -> Option<(String, String)> {
+        match &self.body {
+            BodyBinding::Header(header) => Some((header.name.to_string(), header.write(body))),
+            _ => None,
+        }
+    }
+
     /// Whether the host is signed.
     pub fn signs_host(&self) -> bool {
         self.parts.contains(&Part::Host)

@@ -288,8 +288,13 @@ fn payload(message: &Message<'_>) -> Result<Payload, Sigv4Error> {
     }
 }
 
-/// Small hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+/// The SHA-256 of a body.
+pub fn body_hash(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+/// Small hexadecimal digits, as a hash is written in `x-amz-content-sha256`.
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits =
         |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(DIGITS[usize::from(half)]));

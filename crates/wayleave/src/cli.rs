@@ -1,12 +1,11 @@
 //! The command line.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use http::{Method, Uri};
 use wayleave_core::{OperatorScope, PropertyId};
 use wayleave_engine::{Clock as _, Database};
 use wayleave_proxy::ApiBehind;
@@ -14,23 +13,20 @@ use wayleave_proxy::ApiBehind;
 use crate::command::audit::{self, AuditAct};
 use crate::command::completions::{self, CompletedShell};
 use crate::command::credential::{self, CredentialAct};
+use crate::command::explain::{self, ExplainArgs};
 use crate::command::integration::{self, IntegrationAct};
 use crate::command::key::{self, KeyAct};
 use crate::command::partner::{self, PartnerAct};
 use crate::command::property::{self, PropertyAct};
 use crate::command::route::{self, RouteAct};
+use crate::command::sign::{self, SignArgs};
 use crate::command::token::{self, TokenAct};
 use crate::command::usage::{self, UsageArgs};
 use crate::config::Config;
 use crate::demo::{self, DemoFile, DemoSettings};
-use crate::explain::{ExplainSettings, explain};
 use crate::operators_file::OperatorsFile;
 use crate::ports::{SystemClock, SystemRandomness};
-use crate::sign::{SignSettings, sign};
-use crate::sign_message::{
-    ExplainMessageSettings, SignMessageSettings, explain_message, sign_message,
-};
-use crate::{backup, calls, doctor, key_file, master_key, restore, serve, store_copy, telemetry};
+use crate::{backup, calls, doctor, master_key, restore, serve, store_copy, telemetry};
 
 /// Opens a company's API to its partners: keys, tokens and signed requests, live and test apart.
 #[derive(Parser)]
@@ -56,7 +52,7 @@ enum Act {
     /// Look at a configuration file.
     #[command(subcommand)]
     Config(ConfigAct),
-    /// Sign a request: prints the two headers, ready for curl -H @-.
+    /// Sign a request by any scheme: prints the headers, ready for curl -H @-; needs no server.
     Sign(SignArgs),
     /// Explain why a signed request is refused; needs no server.
     Explain(ExplainArgs),
@@ -216,87 +212,6 @@ enum DemoAct {
     Calls,
 }
 
-#[derive(Args)]
-struct KeyArgs {
-    /// Take keys of the demonstration: test.management, test.access, test.signing, and live. for test.
-    #[arg(long = "as", value_name = "SET")]
-    demo_set: Option<String>,
-    /// The data folder of the demonstration.
-    #[arg(long, default_value = "./wayleave-data")]
-    data: PathBuf,
-    /// A file with the secret key; without it the variable WAYLEAVE_SECRET counts.
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct SignArgs {
-    #[command(flatten)]
-    key: KeyArgs,
-    /// The access key, or the public id of the credential.
-    #[arg(
-        long,
-        alias = "key-id",
-        conflicts_with = "demo_set",
-        required_unless_present = "demo_set"
-    )]
-    access_key: Option<String>,
-    /// signed, or http-signature (RFC 9421) [default: that of the keys of --as, else signed].
-    #[arg(long, value_parser = ["signed", "http-signature"])]
-    scheme: Option<String>,
-    /// A file with the body: http-signature signs its digest.
-    #[arg(long, value_name = "FILE")]
-    body_file: Option<PathBuf>,
-    /// The text of the Timestamp header [default: now].
-    #[arg(long, conflicts_with = "body_file")]
-    timestamp: Option<String>,
-    /// Print JSON, with the string that was signed.
-    #[arg(long)]
-    json: bool,
-    /// Such as GET.
-    method: Method,
-    /// The address, or its path and query; http-signature signs the whole address.
-    address: Uri,
-}
-
-#[derive(Args)]
-struct ExplainArgs {
-    #[command(flatten)]
-    key: KeyArgs,
-    /// The Timestamp header as sent.
-    #[arg(long, required_unless_present = "signature_input")]
-    timestamp: Option<String>,
-    /// The Authentication header as sent.
-    #[arg(long, required_unless_present = "signature_input")]
-    authentication: Option<String>,
-    /// The Signature-Input header as sent (http-signature); then the address is whole.
-    #[arg(long, requires = "signature", conflicts_with_all = ["timestamp", "authentication", "form_body"])]
-    signature_input: Option<String>,
-    /// The Signature header as sent.
-    #[arg(long, requires = "signature_input")]
-    signature: Option<String>,
-    /// Another header that is covered, such as 'Content-Digest: sha-256=:...:'; may come more than
-    /// once.
-    #[arg(long = "header", value_name = "HEADER", requires = "signature_input")]
-    headers: Vec<String>,
-    /// A file with the body whose digest was signed.
-    #[arg(long, value_name = "FILE", requires = "signature_input")]
-    body_file: Option<PathBuf>,
-    /// The string that the client signed, line feeds as \n; - reads standard input.
-    #[arg(long)]
-    base_string: Option<String>,
-    /// A file with the body, where it is a form.
-    #[arg(long, value_name = "FILE")]
-    form_body: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// Such as GET.
-    method: Method,
-    /// The address, or its path and query.
-    address: Uri,
-}
-
 /// Prints to standard output; a reader that went away is no reason to end.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -327,8 +242,8 @@ fn act(act: Act, verbose: bool) -> Outcome {
             say(&format!("{}: fine\n", file.display()));
             Ok(ExitCode::SUCCESS)
         }
-        Act::Sign(args) => run_sign(args),
-        Act::Explain(args) => run_explain(args),
+        Act::Sign(args) => sign::run(args),
+        Act::Explain(args) => explain::run(args),
         Act::Backup(args) => backup::run(&args).map(|()| ExitCode::SUCCESS),
         Act::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
         Act::Store(act) => store_copy::run(&act).map(|()| ExitCode::SUCCESS),
@@ -428,116 +343,6 @@ fn run_demo(args: DemoArgs) -> Outcome {
         test_database: args.test_database.as_deref().map(Database::parse),
     };
     demo::run(&settings).map(|()| ExitCode::SUCCESS)
-}
-
-impl KeyArgs {
-    /// Whether they are keys of the demonstration that sign messages.
-    fn sign_messages(&self) -> bool {
-        let set = self.demo_set.as_deref();
-        set.is_some_and(|set| set.ends_with(".signing"))
-    }
-
-    /// The access key and secret of the demonstration's set, or only a secret.
-    fn read(&self) -> Result<(Option<String>, Option<String>), Box<dyn std::error::Error>> {
-        if let Some(name) = &self.demo_set {
-            let file = DemoFile::read(&self.data)?;
-            let (key, secret) = file.signing_keys(name).ok_or_else(|| {
-                format!("there are no keys {name:?}: take test.management, test.access, test.signing, live.management, live.access or live.signing")
-            })?;
-            return Ok((Some(key.to_owned()), Some(secret.to_owned())));
-        }
-        if let Some(path) = &self.secret_file {
-            let secret = key_file::read_private(path)?;
-            return Ok((None, Some(secret.trim_end_matches(['\r', '\n']).to_owned())));
-        }
-        Ok((None, std::env::var("WAYLEAVE_SECRET").ok()))
-    }
-}
-
-fn run_sign(args: SignArgs) -> Outcome {
-    let (demo_key, secret_key) = args.key.read()?;
-    let access_key = args
-        .access_key
-        .or(demo_key)
-        .ok_or("give --access-key or --as")?;
-    let secret_key = secret_key
-        .ok_or("no secret: give --secret-file, or set WAYLEAVE_SECRET (a secret on the command line can be seen by others)")?;
-    let signs_messages = match args.scheme.as_deref() {
-        Some(scheme) => scheme == "http-signature",
-        None => args.key.sign_messages(),
-    };
-    if signs_messages {
-        let settings = SignMessageSettings {
-            method: args.method,
-            address: args.address,
-            key_id: access_key,
-            secret: secret_key,
-            body: args.body_file.as_deref().map(read_bytes).transpose()?,
-            json: args.json,
-        };
-        say(&sign_message(&settings)?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let settings = SignSettings {
-        method: args.method,
-        address: args.address,
-        access_key,
-        secret_key,
-        timestamp: args.timestamp,
-        json: args.json,
-    };
-    say(&sign(&settings)?);
-    Ok(ExitCode::SUCCESS)
-}
-
-fn run_explain(args: ExplainArgs) -> Outcome {
-    let (_, secret_key) = args.key.read()?;
-    if let (Some(signature_input), Some(signature)) = (args.signature_input, args.signature) {
-        let explained = explain_message(&ExplainMessageSettings {
-            method: args.method,
-            address: args.address,
-            signature_input,
-            signature,
-            headers: args.headers,
-            body: args.body_file.as_deref().map(read_bytes).transpose()?,
-            secret: secret_key,
-            base_string: args.base_string.map(read_argument).transpose()?,
-            json: args.json,
-        })?;
-        say(&explained.text);
-        return Ok(exit_code(explained.is_good));
-    }
-    let settings = ExplainSettings {
-        method: args.method,
-        address: args.address,
-        timestamp: args.timestamp.unwrap_or_default(),
-        authentication: args.authentication.unwrap_or_default(),
-        secret_key,
-        base_string: args.base_string.map(read_argument).transpose()?,
-        form_body: args.form_body.as_deref().map(read_file).transpose()?,
-        json: args.json,
-    };
-    let explained = explain(&settings)?;
-    say(&explained.text);
-    Ok(exit_code(explained.is_good))
-}
-
-/// An argument, or standard input where it is a dash.
-fn read_argument(text: String) -> std::io::Result<String> {
-    if text != "-" {
-        return Ok(text);
-    }
-    let mut read = String::new();
-    std::io::stdin().read_to_string(&mut read)?;
-    Ok(read)
-}
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn read_file(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

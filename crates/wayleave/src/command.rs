@@ -1,4 +1,4 @@
-//! Commands over the admin API, one file for each noun.
+//! Commands over the admin API, one file for each noun; and those that sign and explain.
 //!
 //! [`remote`] finds the node and calls it, [`print`] lays answers out for people, [`listing`] walks
 //! through pages.
@@ -6,6 +6,7 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod credential;
+pub(crate) mod explain;
 pub(crate) mod integration;
 pub(crate) mod key;
 pub(crate) mod listing;
@@ -14,6 +15,7 @@ pub(crate) mod print;
 pub(crate) mod property;
 pub(crate) mod remote;
 pub(crate) mod route;
+pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod usage;
 

@@ -27,6 +27,7 @@ use self::limit::{LimitConfig, Limits, PlanConfig};
 use self::limits::LimitsConfig;
 use self::route::RouteConfig;
 use self::scheme::Schemes;
+pub(crate) use self::scheme::described_scheme;
 use self::upstream::{Addresses, Forwarding, Servers};
 
 /// How long requests in flight may take after the end was asked for, unless set.

@@ -11,15 +11,57 @@ use wayleave_engine::{Clock, Randomness};
 use wayleave_protocol::Message;
 use wayleave_protocol::body_digest::{BodyCheck, BodyDigest, content_digest, read_content_digest};
 use wayleave_protocol::http_signature::{
-    Algorithm, Component, Parameter, Policy, SignatureInput, Signed, hmac_sha256, read,
+    Algorithm, Component, Parameter, Policy, PublicKey, SignatureInput, Signed, hmac_sha256, read,
     verify_hmac_sha256,
 };
 use wayleave_protocol::signed::first_difference;
 
 use crate::explain::Explained;
 use crate::ports::{SystemClock, SystemRandomness};
+use crate::private_key::PrivateKey;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// What signs a message.
+pub enum MessageKey {
+    /// A secret, by `hmac-sha256`.
+    Secret(String),
+    /// A private key, by its own algorithm.
+    Private(PrivateKey),
+}
+
+impl MessageKey {
+    fn sign(&self, base: &str) -> Result<Vec<u8>, Failure> {
+        match self {
+            MessageKey::Secret(secret) => Ok(hmac_sha256(secret.as_bytes(), base).to_vec()),
+            MessageKey::Private(key) => Ok(key.sign(base)?),
+        }
+    }
+}
+
+/// What a signature is checked with.
+pub enum CheckingKey {
+    /// A secret, by `hmac-sha256`.
+    Secret(String),
+    /// The public half of a key pair.
+    Public(PublicKey),
+}
+
+impl CheckingKey {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            CheckingKey::Secret(_) => Algorithm::HmacSha256,
+            CheckingKey::Public(key) => key.algorithm(),
+        }
+    }
+
+    fn verify(&self, base: &str, signature: &[u8]) -> bool {
+        match self {
+            CheckingKey::Secret(secret) => verify_hmac_sha256(secret.as_bytes(), base, signature),
+            CheckingKey::Public(key) => key.verify(base, signature),
+        }
+    }
+}
 
 /// What to sign and with what.
 pub struct SignMessageSettings {
@@ -29,8 +71,8 @@ pub struct SignMessageSettings {
     pub address: Uri,
     /// The public id of the credential.
     pub key_id: String,
-    /// Its secret.
-    pub secret: String,
+    /// What signs.
+    pub key: MessageKey,
     /// The body, where there is one.
     pub body: Option<Vec<u8>>,
     /// Print JSON instead of headers.
@@ -82,7 +124,7 @@ pub fn sign_message(settings: &SignMessageSettings) -> Result<String, Failure> {
     ];
     let input = SignatureInput::new(covered, parameters);
     let base = input.base(&Signed::Request(message))?;
-    let signature = STANDARD.encode(hmac_sha256(settings.secret.as_bytes(), &base));
+    let signature = STANDARD.encode(settings.key.sign(&base)?);
     let (input, signature) = (
         format!("sig={}", input.text()),
         format!("sig=:{signature}:"),
@@ -116,8 +158,8 @@ pub struct ExplainMessageSettings {
     pub headers: Vec<String>,
     /// The body, where there is one.
     pub body: Option<Vec<u8>>,
-    /// The secret, where the signature is to be checked.
-    pub secret: Option<String>,
+    /// The key, where the signature is to be checked.
+    pub key: Option<CheckingKey>,
     /// The base that the client signed; line feeds may be written as `\n`.
     pub base_string: Option<String>,
     /// Print JSON instead of text.
@@ -189,8 +231,8 @@ fn find(
         faults.push("the signature lacks the parameter keyid".to_owned());
     }
     faults.extend(policy.check(input).err().map(|fault| fault.to_string()));
-    if settings.secret.is_some() {
-        let algorithm = Policy::check_algorithm(input, Algorithm::HmacSha256);
+    if let Some(key) = &settings.key {
+        let algorithm = Policy::check_algorithm(input, key.algorithm());
         faults.extend(algorithm.err().map(|fault| fault.to_string()));
     }
     if input.covers("content-digest") {
@@ -211,11 +253,10 @@ fn find(
             difference.at_byte, difference.line, difference.ours, difference.theirs
         ));
     }
-    let checked = base.as_ref().zip(settings.secret.as_ref());
+    let checked = base.as_ref().zip(settings.key.as_ref());
     Finding {
         label: label.to_owned(),
-        signature_is_right: checked
-            .map(|(base, secret)| verify_hmac_sha256(secret.as_bytes(), base, signature)),
+        signature_is_right: checked.map(|(base, key)| key.verify(base, signature)),
         faults,
         base,
     }
@@ -246,8 +287,10 @@ impl Finding {
         }
         let right = match self.signature_is_right {
             Some(true) => "is right",
-            Some(false) => "is not one of this request under this secret",
-            None => "not checked: give the secret in WAYLEAVE_SECRET or --secret-file",
+            Some(false) => "is not one of this request under this key",
+            None => {
+                "not checked: give the secret in WAYLEAVE_SECRET or --secret-file, or --public-key"
+            }
         };
         let _ = writeln!(text, "key        {right}");
         if let Some(base) = &self.base {

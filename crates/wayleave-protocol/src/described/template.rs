@@ -247,6 +247,12 @@ impl DigestHeader {
         })
     }
 
+    /// The value for a body.
+    pub(super) fn write(&self, body: &[u8]) -> String {
+        let digest = self.encoding.write(&self.hash.digest(body));
+        [&*self.before, &digest, &*self.after].concat()
+    }
+
     /// The digest that a value holds; `None` where it is not of the form.
     pub(super) fn read(&self, value: &[u8]) -> Option<BodyDigest> {
         let value = value.strip_prefix(self.before.as_bytes())?;

@@ -1,5 +1,7 @@
+use std::path::Path;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use wayleave_core::{Scheme, SchemeSet};
 use wayleave_protocol::described::{DescribedScheme, Description};
 
@@ -23,6 +25,18 @@ impl Schemes {
             schemes.push(Arc::new(scheme));
         }
         Ok(Schemes(schemes))
+    }
+
+    /// The one of a name. Errors: there is none; which there are.
+    fn named(&self, name: &str) -> Result<Arc<DescribedScheme>, ConfigError> {
+        let found = self.0.iter().find(|scheme| scheme.name() == name);
+        found.cloned().ok_or_else(|| {
+            let known: Vec<&str> = self.0.iter().map(|scheme| scheme.name()).collect();
+            wrong(
+                "scheme",
+                format!("has no {name}; described are: {}", known.join(", ")),
+            )
+        })
     }
 
     /// Reads what a route says of its schemes: words, and at most one name.
@@ -65,4 +79,25 @@ impl Schemes {
             }
         }
     }
+}
+
+/// The part of a file that describes schemes. The rest may be a node's configuration or nothing.
+#[derive(Deserialize)]
+struct DescribedSchemes {
+    #[serde(default)]
+    scheme: Vec<Description>,
+}
+
+/// The scheme of a name that a file describes, for whoever signs by it. Errors name the file and the
+/// key.
+pub(crate) fn described_scheme(
+    path: &Path,
+    name: &str,
+) -> Result<Arc<DescribedScheme>, ConfigError> {
+    let place = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&place, error))?;
+    let schemes = toml::from_str(&text)
+        .map_err(|error| super::unreadable(&text, &error))
+        .and_then(|file: DescribedSchemes| Schemes::compile(&file.scheme)?.named(name));
+    schemes.map_err(|error| wrong(format!("{place}, {}", error.place), error.why))
 }

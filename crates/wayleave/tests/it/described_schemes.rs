@@ -60,7 +60,7 @@ upstream = { live = "http://127.0.0.1:9000", test = "http://127.0.0.1:9001" }
 "#;
 
 /// The worked examples of the document.
-fn documented() -> String {
+pub(crate) fn documented() -> String {
     let document = std::fs::read_to_string(root().join("docs/described-schemes.md")).expect("read");
     let blocks = document.split("```toml\n").skip(1);
     let blocks = blocks.map(|rest| rest.split("```").next().expect("a block"));
@@ -89,7 +89,7 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-fn add_routes(settings: &mut NodeSettings) {
+pub(crate) fn add_routes(settings: &mut NodeSettings) {
     for environment in &mut settings.environments {
         environment.surfaces.routes.extend(routes());
     }

@@ -44,6 +44,7 @@ mod replays;
 mod routes;
 mod security;
 mod serving;
+mod signing_tools;
 mod slow_clients;
 mod storage;
 mod strict_requests;
