@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use wayleave_core::{Scheme, ScopeSet};
-use wayleave_protocol::Message;
 use wayleave_protocol::jwt::{self, VerifiedToken};
 use wayleave_protocol::signed::{self, SignedRequest};
+use wayleave_protocol::{Message, http_date};
 
 use crate::directory::{LookupId, Record};
 use crate::engine::Engine;
 use crate::proven::Proven;
+use crate::replay::Nonce;
 use crate::revoked::TokenId;
 use crate::seen::{SeenToken, SeenTokens};
 use crate::{Caller, Evidence, MalformedEvidence, Unproven};
@@ -29,12 +32,14 @@ impl Engine {
         if let Some(message) = &evidence.message {
             return self.authenticate_over_headers(evidence, message);
         }
-        let caller = match (evidence.authorization, evidence.authentication) {
+        match (evidence.authorization, evidence.authentication) {
             (_, Some(authentication)) => self.authenticate_signature(evidence, authentication),
-            (Some(authorization), None) => self.authenticate_token(authorization),
+            (Some(authorization), None) => {
+                let caller = self.authenticate_token(authorization);
+                caller.map(Proven::without_body)
+            }
             (None, None) => Err(Unproven::NoProof),
-        };
-        caller.map(Proven::without_body)
+        }
     }
 
     /// Which of the schemes that sign headers a request shows was found when it was collected.
@@ -144,7 +149,7 @@ impl Engine {
         &self,
         evidence: &Evidence<'_>,
         authentication: &[u8],
-    ) -> Result<Caller, Unproven> {
+    ) -> Result<Proven, Unproven> {
         let presented =
             signed::parse_authentication(authentication).ok_or(Unproven::Malformed {
                 header: "Authentication",
@@ -175,7 +180,17 @@ impl Engine {
             }
             Err(Unproven::Mismatch)
         });
-        found.unwrap_or_else(|| disproved(Unproven::UnknownKey))
+        let caller = found.unwrap_or_else(|| disproved(Unproven::UnknownKey))?;
+        let nonce = || {
+            let at_s = http_date::parse(timestamp).unwrap_or_default();
+            let signature = STANDARD.encode(presented.signature);
+            Nonce::of_signature(&caller, &signature, at_s, signed::WINDOW_S)
+        };
+        let nonce = evidence.refuses_replays.then(nonce);
+        Ok(Proven {
+            nonce,
+            ..Proven::without_body(caller)
+        })
     }
 
     /// The caller whose secret fits. Keys that prove nothing cost as much work as those that do.

@@ -9,6 +9,7 @@ use wayleave_protocol::described::{BodyRule, DescribedScheme};
 
 use crate::engine::Engine;
 use crate::proven::Proven;
+use crate::replay::Nonce;
 use crate::{Evidence, Unproven};
 
 impl Engine {
@@ -32,6 +33,9 @@ impl Engine {
         let key_id = request.key_id();
         let mut caller = self.find_signing_caller(key_id, Scheme::Described, now_s, fits)?;
         caller.described = Some(Arc::clone(scheme));
+        let (at_s, window_s) = (request.signed_at_s(), scheme.window_s());
+        let nonce = || Nonce::of_signature(&caller, request.signature(), at_s, window_s);
+        let nonce = evidence.refuses_replays.then(nonce);
         let digests = match request.body() {
             BodyRule::Whole | BodyRule::Unsigned => Vec::new(),
             BodyRule::Digest(digest) => vec![digest.clone()],
@@ -40,7 +44,7 @@ impl Engine {
         Ok(Proven {
             caller,
             digests,
-            nonce: None,
+            nonce,
         })
     }
 }

@@ -64,6 +64,8 @@ pub struct EngineSettings {
     pub algorithm: Algorithm,
     /// Wrong secrets a minute before the token addresses answer 429; `None`: not counted.
     pub wrong_secrets_per_minute: Option<u32>,
+    /// Whether there is an address at which every signature counts once.
+    pub refuses_replays: bool,
 }
 
 /// Everything that one environment knows and does.

@@ -33,6 +33,8 @@ pub struct Evidence<'a> {
     pub body: Option<&'a [u8]>,
     /// The scheme that is described for the route, where the request shows a signature of it.
     pub described: Option<&'a Arc<DescribedScheme>>,
+    /// Whether a signature counts once, where its scheme has no nonce.
+    pub refuses_replays: bool,
     /// The string that the client says it signed (test environment only; never trusted).
     pub claimed_base_string: Option<&'a [u8]>,
 }

@@ -89,6 +89,7 @@ impl Engine {
                     credential: lookup,
                     nonce: input.nonce().unwrap_or_default().to_owned(),
                     created_s: input.created().unwrap_or_default(),
+                    window_s: http_signature::WINDOW_S,
                 }),
             })
         });

@@ -1,4 +1,5 @@
-//! No signature is accepted twice (RFC 9421 section 7.2.2).
+//! No signature is accepted twice (RFC 9421 section 7.2.2). Where a scheme has no nonce and its
+//! signatures are to count once, the signature itself is the nonce.
 //!
 //! Where nodes share the database, a unique key of it decides. A single node keeps nonces in memory;
 //! after a start it refuses what was signed before, since it does not know what was accepted then.
@@ -10,13 +11,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wayleave_core::{Scheme, Timestamp};
-use wayleave_protocol::http_signature::WINDOW_S;
 use wayleave_store::UsedNonce;
 
 use crate::directory::LookupId;
 use crate::engine::Engine;
 use crate::nonces::{NonceRefusal, Nonces};
-use crate::{Refusal, Unproven};
+use crate::{Caller, Refusal, Unproven};
 
 /// Rows are kept for longer than they are needed: the clocks of nodes may differ.
 const ROWS_KEPT: Duration = Duration::from_secs(300);
@@ -28,12 +28,30 @@ pub(crate) struct Nonce {
     pub(crate) nonce: String,
     /// When the signature was made, in Unix seconds.
     pub(crate) created_s: i64,
+    /// For how long after that it is accepted, in seconds.
+    pub(crate) window_s: i64,
 }
 
 impl Nonce {
+    /// The nonce that a signature without one is itself. `signature`: in the one form that is accepted.
+    /// Schemes do not meet: no nonce of RFC 9421 has a line feed.
+    pub(crate) fn of_signature(
+        caller: &Caller,
+        signature: &str,
+        created_s: i64,
+        window_s: i64,
+    ) -> Nonce {
+        Nonce {
+            credential: caller.lookup,
+            nonce: format!("{}\n{signature}", caller.scheme.as_str()),
+            created_s,
+            window_s,
+        }
+    }
+
     /// The last second in which the signature is accepted.
     fn needed_until_s(&self) -> i64 {
-        self.created_s.saturating_add(WINDOW_S)
+        self.created_s.saturating_add(self.window_s)
     }
 
     /// Its name in the database: the first half of a hash.
@@ -86,7 +104,12 @@ impl Engine {
     /// and where nodes share the database it knows.
     pub(crate) async fn look_back_for_nonces(&self) -> Result<(), Refusal> {
         let now = self.now();
-        let signs = |schemes: wayleave_core::SchemeSet| schemes.contains(Scheme::HttpSignature);
+        let without_nonce = [Scheme::Signed, Scheme::Sigv4, Scheme::Described];
+        let signs = |schemes: wayleave_core::SchemeSet| {
+            let refuses = self.settings.refuses_replays;
+            schemes.contains(Scheme::HttpSignature)
+                || refuses && without_nonce.iter().any(|scheme| schemes.contains(*scheme))
+        };
         let forgot =
             !self.store.is_shared() && self.directory.any_grant(|grant| signs(grant.schemes));
         let rows = self

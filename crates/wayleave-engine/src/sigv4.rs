@@ -4,10 +4,11 @@ use sha2::{Digest as _, Sha256};
 use wayleave_core::Scheme;
 use wayleave_protocol::Message;
 use wayleave_protocol::body_digest::BodyDigest;
-use wayleave_protocol::sigv4::{Payload, Presented, Request, parse_authorization};
+use wayleave_protocol::sigv4::{Payload, Presented, Request, WINDOW_S, parse_authorization};
 
 use crate::engine::Engine;
 use crate::proven::Proven;
+use crate::replay::Nonce;
 use crate::{Evidence, Unproven};
 
 impl Engine {
@@ -27,6 +28,9 @@ impl Engine {
         let strings = request.strings_to_sign(of_body);
         let fits = |secret: &[u8]| request.verify(&strings, secret);
         let caller = self.find_signing_caller(presented.key_id, Scheme::Sigv4, now_s, fits)?;
+        let at_s = request.signed_at_s();
+        let nonce = || Nonce::of_signature(&caller, presented.signature, at_s, WINDOW_S);
+        let nonce = evidence.refuses_replays.then(nonce);
         let expected = BodyDigest::Sha256(request.body_sha256(of_body));
         let is_checked = request.payload() == Payload::OfBody;
         Ok(Proven {
@@ -36,7 +40,7 @@ impl Engine {
             } else {
                 vec![expected]
             },
-            nonce: None,
+            nonce,
         })
     }
 }

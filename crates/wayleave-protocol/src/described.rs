@@ -231,6 +231,11 @@ impl DescribedScheme {
         self.time
     }
 
+    /// How far the time of signing may be from the server's clock, in seconds, either way.
+    pub fn window_s(&self) -> i64 {
+        self.window_s
+    }
+
     /// The header with the digest of a body, name in small letters, as a client sends it; `None` where
     /// the scheme has no such header.
     pub fn body_digest_header(&self, body: &[u8]) -> Option<(String, String)> {
@@ -376,6 +381,16 @@ impl<'a> Request<'a> {
     /// The id of the key, as written.
     pub fn key_id(&self) -> &'a str {
         self.shown.key_id
+    }
+
+    /// The signature, as written; what [`Self::verify`] takes has one form only.
+    pub fn signature(&self) -> &'a str {
+        self.shown.signature
+    }
+
+    /// When it was signed, in Unix seconds.
+    pub fn signed_at_s(&self) -> i64 {
+        self.unix_s
     }
 
     /// What the signature says of the body.

@@ -150,6 +150,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// When it was signed, in Unix seconds.
+    pub fn signed_at_s(&self) -> i64 {
+        self.unix_s
+    }
+
     /// How the hash of the body got into the signature.
     pub fn payload(&self) -> Payload {
         self.payload

@@ -52,6 +52,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) has_body: bool,
     /// The scheme that is described for the route, where the request shows a signature of it.
     pub(crate) described: Option<&'a Arc<DescribedScheme>>,
+    /// Whether each signature counts once there.
+    pub(crate) refuses_replays: bool,
 }
 
 /// The scheme that is described for a route, where a request shows a signature of it.
@@ -132,6 +134,7 @@ pub(crate) fn collect<'a>(
         has_body: asked.has_body,
         body: None,
         described: asked.described,
+        refuses_replays: asked.refuses_replays,
         claimed_base_string: headers.get(BASE_STRING).map(|value| value.as_bytes()),
     })
 }

@@ -46,6 +46,8 @@ pub struct Route {
     pub upstream: ApiBehind,
     /// The scheme that the operator describes for it; who may use it is in the admission.
     pub described: Option<Arc<DescribedScheme>>,
+    /// Whether a signature counts once, also of a scheme that has no nonce.
+    pub refuses_replays: bool,
     /// The largest body that is passed on, in bytes; 0: any. `None`: as the node says.
     pub body_bytes: Option<u64>,
     /// What it is called where requests are counted; `None`: host and path.

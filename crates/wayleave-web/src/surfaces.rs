@@ -139,6 +139,11 @@ impl Place<'_, '_> {
             _ => None,
         }
     }
+
+    /// Whether each signature counts once there.
+    fn refuses_replays(&self) -> bool {
+        matches!(self, Place::Route(limited) if limited.route.refuses_replays)
+    }
 }
 
 /// Paths under which a signature may have been made: usually one.
@@ -420,6 +425,7 @@ impl Surfaces {
         let fields = evidence::signed_fields(&parts.headers, own_scheme.is_some());
         let asked = evidence::Asked {
             described: own_scheme,
+            refuses_replays: place.refuses_replays(),
             method: described.method,
             scheme,
             authority,
@@ -454,6 +460,7 @@ impl Surfaces {
         let fields = evidence::signed_fields(&parts.headers, described.is_some());
         let asked = evidence::Asked {
             described,
+            refuses_replays: place.refuses_replays(),
             method: parts.method.as_str(),
             scheme: client.scheme,
             authority: client.authority,

@@ -350,6 +350,7 @@ fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
         forward_auth: mount(),
         routes: vec![Route {
             described: None,
+            refuses_replays: false,
             host: None,
             path: protected_path.to_owned(),
             admission: Admission {

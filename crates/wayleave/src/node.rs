@@ -513,6 +513,11 @@ async fn open_engine(
         issuer,
         algorithm: settings.algorithm,
         wrong_secrets_per_minute: settings.wrong_secrets_per_minute,
+        refuses_replays: environment
+            .surfaces
+            .routes
+            .iter()
+            .any(|route| route.refuses_replays),
     };
     Engine::open(
         engine_settings,

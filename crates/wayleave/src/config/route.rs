@@ -19,6 +19,8 @@ pub(super) struct RouteConfig {
     host: Option<String>,
     audiences: Vec<String>,
     schemes: Vec<String>,
+    /// What becomes of a signature without a nonce that is sent again.
+    replay: Option<Replay>,
     #[serde(default)]
     scopes: Vec<String>,
     /// What it is called where requests are counted.
@@ -50,6 +52,14 @@ pub(super) struct RouteConfig {
     health: Option<HealthConfig>,
     /// Whom to trust about `https` servers, in PEM.
     ca_file: Option<PathBuf>,
+}
+
+/// What becomes of a signature without a nonce that is sent again within its window.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Replay {
+    Allow,
+    Refuse,
 }
 
 impl RouteConfig {
@@ -137,6 +147,7 @@ fn route(
             scopes: parse_all::<Scope, _>(&format!("{place}.scopes"), &config.scopes)?,
         },
         described,
+        refuses_replays: config.replay == Some(Replay::Refuse),
         upstream: upstream(place)?,
         body_bytes: config.body_bytes,
         name: checked_name(place, config)?,

@@ -15,14 +15,14 @@ const LIVE: Environment = Environment::Live;
 const TEST: Environment = Environment::Test;
 
 /// Keys of a new partner that sign so, and also get tokens.
-fn keys(node: &TestNode, environment: Environment) -> Keys {
+pub(crate) fn keys(node: &TestNode, environment: Environment) -> Keys {
     let partner = node.partner(environment);
     let more = json!({ "audience": "routes", "schemes": "bearer aws-sigv4" });
     node.keys_of(environment, &partner, more)
 }
 
 /// A request without a body, signed at a time; `fields` are signed too.
-fn signed(
+pub(crate) fn signed(
     address: Address,
     keys: &Keys,
     (method, target): (&str, &str),

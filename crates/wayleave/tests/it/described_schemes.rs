@@ -72,7 +72,7 @@ pub(crate) fn documented() -> String {
 }
 
 /// The settings of a file with these tables.
-fn settings(tables: &str) -> Result<NodeSettings, String> {
+pub(crate) fn settings(tables: &str) -> Result<NodeSettings, String> {
     let config = Config::parse(&format!("{BASE}{tables}"));
     let settings = config.and_then(|config| config.settings());
     settings.map_err(|error| error.to_string())
@@ -106,23 +106,23 @@ fn scheme(name: &str) -> DescribedScheme {
     DescribedScheme::clone(&found.expect("described"))
 }
 
-fn keys(node: &TestNode, environment: Environment) -> Keys {
+pub(crate) fn keys(node: &TestNode, environment: Environment) -> Keys {
     let partner = node.partner(environment);
     let more = json!({ "audience": "routes", "schemes": "described bearer" });
     node.keys_of(environment, &partner, more)
 }
 
 /// A request as the library signs it.
-struct Sent<'a> {
-    scheme: &'a str,
-    method: &'a str,
-    target: &'a str,
-    body: &'a [u8],
-    unix_s: i64,
+pub(crate) struct Sent<'a> {
+    pub(crate) scheme: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) body: &'a [u8],
+    pub(crate) unix_s: i64,
 }
 
 impl<'a> Sent<'a> {
-    fn get(scheme: &'a str, target: &'a str) -> Self {
+    pub(crate) fn get(scheme: &'a str, target: &'a str) -> Self {
         Sent {
             scheme,
             method: "GET",
@@ -132,7 +132,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    fn post(scheme: &'a str, target: &'a str, body: &'a [u8]) -> Self {
+    pub(crate) fn post(scheme: &'a str, target: &'a str, body: &'a [u8]) -> Self {
         Sent {
             method: "POST",
             body,
@@ -161,7 +161,7 @@ impl<'a> Sent<'a> {
         signed.expect("a request that can be signed")
     }
 
-    fn call(&self, address: Address, keys: &Keys) -> Call {
+    pub(crate) fn call(&self, address: Address, keys: &Keys) -> Call {
         let call = address.call(self.method, self.target).raw_body(self.body);
         let headers = self.headers(address, keys);
         headers

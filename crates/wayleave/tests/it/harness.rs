@@ -488,6 +488,7 @@ fn free() -> AddressSettings {
 pub(crate) fn route(path: &str, audiences: &[Audience], scopes: &str) -> Route {
     Route {
         described: None,
+        refuses_replays: false,
         host: None,
         path: path.to_owned(),
         admission: Admission {

@@ -35,6 +35,7 @@ mod laws;
 mod limits;
 mod master_key;
 mod oauth_token;
+mod once_only;
 mod operating_guide;
 mod property;
 mod proxies;
