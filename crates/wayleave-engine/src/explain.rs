@@ -103,6 +103,9 @@ fn hint(refusal: &Unproven, evidence: &Evidence<'_>) -> &'static str {
             "the access key is not known in this environment: live and test have keys of their own"
         }
         Unproven::Revoked => "ask for a new key set: this one was revoked",
+        Unproven::Replayed | Unproven::SignedBeforeStart => {
+            "sign each request anew with the present time: at this address a signature counts once"
+        }
         _ if evidence.described.is_some() => {
             "sign the text that the operator describes for this address, and send key id, signature and time as described"
         }

@@ -49,8 +49,8 @@ pub enum Unproven {
         "the host that was signed is none of this environment's: see public_url and authorities"
     )]
     ForeignAuthority,
-    /// The nonce of the signature was used before.
-    #[error("the nonce was used before: sign each request anew")]
+    /// The nonce of the signature was used before, or the signature itself where it counts once.
+    #[error("the signature or its nonce was used before: sign each request anew")]
     Replayed,
     /// The signature was made before this service started, so it may have been used then.
     #[error(
