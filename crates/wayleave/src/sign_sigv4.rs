@@ -48,11 +48,7 @@ pub fn sign_sigv4(settings: &SignSigv4Settings) -> Result<String, Failure> {
     headers.retain(|(name, _)| name != "host");
     headers.push(("x-amz-date".to_owned(), time.clone()));
     headers.push(("x-amz-content-sha256".to_owned(), hash));
-    let mut names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
-    names.push("host");
-    names.sort_unstable();
-    names.dedup();
-    let names = names.join(";");
+    let names = signed_names(&headers);
     let presented = Presented {
         key_id: &settings.key_id,
         day: &time[..8],
@@ -79,8 +75,6 @@ pub fn sign_sigv4(settings: &SignSigv4Settings) -> Result<String, Failure> {
         "{ALGORITHM} Credential={scope}/aws4_request, SignedHeaders={names}, Signature={signature}"
     );
     let canonical = read.canonical_requests(of_body);
-    drop(read);
-    drop(fields);
     headers.push(("authorization".to_owned(), authorization));
     if !settings.json {
         return Ok(lines(&headers));
@@ -97,6 +91,15 @@ pub fn sign_sigv4(settings: &SignSigv4Settings) -> Result<String, Failure> {
         "base_string": string,
     });
     Ok(format!("{body}\n"))
+}
+
+/// The names of the headers and of the host, sorted.
+fn signed_names(headers: &[(String, String)]) -> String {
+    let mut names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.push("host");
+    names.sort_unstable();
+    names.dedup();
+    names.join(";")
 }
 
 /// A request as it was sent, with its proof among the headers.
