@@ -64,6 +64,14 @@ pub(super) fn scrutinise(parts: &mut Parts, headers: usize) -> Result<(), Fault>
         {
             return two_ways("has a header with an odd name");
         }
+        // HTTP/1 has no such values: there blanks around one are not part of it.
+        if parts
+            .headers
+            .values()
+            .any(|value| is_padded(value.as_bytes()))
+        {
+            return two_ways("has a header value that begins or ends with a blank");
+        }
         join_cookies(&mut parts.headers);
     }
     Ok(())
@@ -124,6 +132,12 @@ fn removes_what_is_kept(headers: &HeaderMap) -> bool {
             KEPT.iter().any(is) || is_framing(name)
         })
     })
+}
+
+/// Whether a value begins or ends with a blank (RFC 9113 section 8.2.1).
+fn is_padded(value: &[u8]) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_blank(value.first()) || is_blank(value.last())
 }
 
 fn is_plain_name(name: &str) -> bool {

@@ -203,7 +203,7 @@ impl Http2 {
     }
 }
 
-fn status(block: &[u8]) -> u16 {
+pub(crate) fn status(block: &[u8]) -> u16 {
     let known = [200, 204, 206, 304, 400, 404, 500];
     match block[0] {
         indexed @ 0x88..=0x8e => known[usize::from(indexed - 0x88)],

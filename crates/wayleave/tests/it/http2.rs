@@ -272,7 +272,7 @@ fn what_http1_would_read_otherwise_is_refused() {
 }
 
 /// Whether the node serves others still.
-fn serves(address: Address) {
+pub(crate) fn serves(address: Address) {
     address.get("/.well-known/jwks.json").send().expect(200);
     let mut client = Http2::connect(address);
     client.request(1, &get("/.well-known/jwks.json"));

@@ -28,6 +28,7 @@ mod explanation;
 mod gateway;
 mod h2_frames;
 mod http2;
+mod http2_conformance;
 mod http_signatures;
 mod introspection;
 mod keep_alive;

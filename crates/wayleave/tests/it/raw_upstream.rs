@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use wayleave_proxy::ApiBehind;
@@ -13,6 +14,7 @@ type Received = Arc<Mutex<Vec<Vec<u8>>>>;
 pub(crate) struct RawUpstream {
     address: SocketAddr,
     received: Received,
+    answered: Arc<AtomicUsize>,
 }
 
 impl RawUpstream {
@@ -21,18 +23,24 @@ impl RawUpstream {
         let address = listener.local_addr().expect("an address");
         let received = Received::default();
         let kept = received.clone();
+        let answered = Arc::<AtomicUsize>::default();
+        let count = answered.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let kept = kept.clone();
+                let (kept, count) = (kept.clone(), count.clone());
                 let number = {
                     let mut all = kept.lock().expect("a lock");
                     all.push(Vec::new());
                     all.len() - 1
                 };
-                std::thread::spawn(move || answer(stream, number, &kept));
+                std::thread::spawn(move || answer(stream, number, &kept, &count));
             }
         });
-        RawUpstream { address, received }
+        RawUpstream {
+            address,
+            received,
+            answered,
+        }
     }
 
     pub(crate) fn upstream(&self) -> ApiBehind {
@@ -46,13 +54,18 @@ impl RawUpstream {
         String::from_utf8_lossy(&all.concat()).into_owned()
     }
 
+    /// How many requests came whole and were answered.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+
     /// How many first lines of requests came.
     pub(crate) fn requests(&self) -> usize {
         self.text().matches(" HTTP/1.1\r\n").count()
     }
 }
 
-fn answer(mut stream: TcpStream, number: usize, kept: &Received) {
+fn answer(mut stream: TcpStream, number: usize, kept: &Received, answered: &AtomicUsize) {
     let mut pending = Vec::new();
     let mut piece = [0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut piece) {
@@ -60,6 +73,7 @@ fn answer(mut stream: TcpStream, number: usize, kept: &Received) {
         pending.extend_from_slice(&piece[..count]);
         while let Some(length) = whole_request(&pending) {
             pending.drain(..length);
+            answered.fetch_add(1, Ordering::SeqCst);
             let written = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
             if written.is_err() {
                 return;
