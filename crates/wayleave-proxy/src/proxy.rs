@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Bytes, Incoming};
@@ -370,6 +371,12 @@ where
         );
         if self.is_websocket {
             websocket::name(request.headers_mut());
+        }
+        let is_sized = request.body().size_hint().exact().is_some();
+        if !is_sized && !request.headers().contains_key(CONTENT_LENGTH) {
+            // Without it hyper leaves out the body of a GET.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
         }
         Ok(request)
     }

@@ -12,7 +12,7 @@ mod creation;
 pub(crate) mod fill;
 mod gateway;
 pub(crate) mod machine;
-mod memory;
+pub(crate) mod memory;
 mod options;
 mod peers;
 mod readme;

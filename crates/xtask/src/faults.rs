@@ -11,7 +11,7 @@ mod options;
 mod oracle;
 mod probe;
 mod report;
-mod site;
+pub(crate) mod site;
 mod trail;
 
 use std::fs;

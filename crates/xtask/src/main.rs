@@ -1,7 +1,7 @@
 //! Developers' commands. `cargo xtask test` installs what the tests need and runs everything;
 //! `cargo xtask bench` measures and writes `docs/benchmarks.md`; `cargo xtask faults` kills a
-//! server under load and writes `docs/reliability.md`; `cargo xtask release` builds what is handed
-//! out.
+//! server under load and writes `docs/reliability.md`; `cargo xtask malformed` sends a server
+//! malformed requests; `cargo xtask release` builds what is handed out.
 //!
 //! Built before anything else runs, so it depends on a few small crates and no async runtime.
 #![allow(
@@ -14,6 +14,7 @@ mod clients;
 mod command;
 mod elf;
 mod faults;
+mod malformed;
 mod postgres;
 mod proxies;
 mod release;
@@ -27,6 +28,7 @@ usage: cargo xtask test [FILTER…]   install what the tests need, then check an
        cargo xtask bench [OPTION…]  measure, and write docs/benchmarks.md and docs/benchmarks.json
        cargo xtask faults [OPTION…] kills it again and again and looks for what was lost; writes
                                     docs/reliability.md and docs/reliability.json
+       cargo xtask malformed [OPTION…] sends a node malformed requests and looks at what comes of them
        cargo xtask release          build the static binary and pack it into target/dist";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some((name, rest)) if name == "bench" => bench::run(rest),
         Some((name, rest)) if name == "release" => release::run(rest),
         Some((name, rest)) if name == "faults" => faults::run(rest),
+        Some((name, rest)) if name == "malformed" => malformed::run(rest),
         Some((name, _)) if name == "help" || name == "--help" || name == "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -34,6 +34,7 @@ mod introspection;
 mod keep_alive;
 mod laws;
 mod limits;
+mod malformed;
 mod master_key;
 mod oauth_token;
 mod once_only;

@@ -53,7 +53,8 @@ fn send(wrk: &Wrk, stand: &mut Stand<'_>, count: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn resident_kib(pid: u32) -> Result<f64, String> {
+/// The resident memory of a process, in KiB.
+pub(crate) fn resident_kib(pid: u32) -> Result<f64, String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .map_err(|error| format!("the server's memory: {error}"))?;
     resident_of(&status).ok_or_else(|| "the server's memory is not told".to_owned())

@@ -158,7 +158,7 @@ fn free_ports(engine: Engine) -> Result<Vec<u16>, String> {
 }
 
 /// Builds the server; gives its program.
-pub(super) fn build(root: &Path, release: bool) -> Result<PathBuf, String> {
+pub(crate) fn build(root: &Path, release: bool) -> Result<PathBuf, String> {
     let mut build = cargo();
     build.args(["build", "--locked", "--package", "wayleave"]);
     build.args(release.then_some("--release"));
@@ -168,6 +168,6 @@ pub(super) fn build(root: &Path, release: bool) -> Result<PathBuf, String> {
 }
 
 /// Cargo's output.
-pub(super) fn target(root: &Path) -> PathBuf {
+pub(crate) fn target(root: &Path) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }

@@ -68,13 +68,13 @@ fn a_body_keeps_its_length_or_its_chunks() {
     );
     let got = received("POST", "Content-Length: 0\r\n", "");
     assert_eq!(got.values("content-length"), ["0"]);
-    let got = received(
-        "POST",
-        "Transfer-Encoding: chunked\r\n",
-        "5\r\nhello\r\n0\r\n\r\n",
-    );
-    assert_eq!(got.body, "5\r\nhello\r\n0\r\n\r\n");
-    assert!(got.values("content-length").is_empty());
+    for method in ["POST", "GET", "DELETE", "OPTIONS", "PATCH"] {
+        let body = "5\r\nhello\r\n0\r\n\r\n";
+        let got = received(method, "Transfer-Encoding: chunked\r\n", body);
+        assert_eq!(got.body, body, "{method}");
+        assert_eq!(got.values("transfer-encoding"), ["chunked"], "{method}");
+        assert!(got.values("content-length").is_empty(), "{method}");
+    }
 }
 
 #[test]
