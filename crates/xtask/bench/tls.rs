@@ -6,7 +6,7 @@
 //! `tls load ADDRESS FILE CONNECTIONS RATE SECONDS` sends the requests of a file, at so many a second
 //! over all connections, and prints one line of figures as `replay.lua` does. The time of an answer
 //! counts from the moment at which its request was due, so that a server cannot hide behind a client
-//! that waits for it.
+//! that waits for it. `tls load-plain` does the same without TLS.
 #![allow(
     clippy::disallowed_methods,
     reason = "a benchmark measures real time, and is no part of the product"
@@ -46,14 +46,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Failure = Box<dyn Error + Send + Sync>;
 
 const USAGE: &str = "usage: tls certificate FOLDER | tls serve CERTIFICATE KEY \
-                     | tls load ADDRESS FILE CONNECTIONS RATE SECONDS";
+                     | tls load|load-plain ADDRESS FILE CONNECTIONS RATE SECONDS";
 
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["certificate", folder] => certificate(Path::new(folder)),
         ["serve", certificate, key] => serve(certificate, key),
-        ["load", address, file, connections, rate, seconds] => load(&Load {
+        [
+            kind @ ("load" | "load-plain"),
+            address,
+            file,
+            connections,
+            rate,
+            seconds,
+        ] => load(&Load {
+            over_tls: kind == "load",
             address: address.parse()?,
             requests: requests(file)?,
             connections: connections.parse()?,
@@ -148,6 +156,7 @@ async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallibl
 
 /// What the client is to send.
 struct Load {
+    over_tls: bool,
     address: SocketAddr,
     requests: Vec<Vec<u8>>,
     connections: usize,
@@ -221,13 +230,7 @@ fn send_all(
     config: Arc<ClientConfig>,
     start: Instant,
 ) -> Result<Found, Failure> {
-    let name = ServerName::try_from("localhost")?;
-    let socket = TcpStream::connect(load.address)?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let session = ClientConnection::new(config, name)?;
-    let mut stream = rustls::StreamOwned::new(session, socket);
-    stream.conn.complete_io(&mut stream.sock)?;
+    let mut stream = connect(load, config)?;
     let mut found = Found::default();
     let count = (load.rate * load.seconds as f64) as usize;
     for turn in (number..count).step_by(load.connections) {
@@ -235,14 +238,30 @@ fn send_all(
         thread::sleep(due.saturating_duration_since(Instant::now()));
         stream.write_all(&load.requests[turn % load.requests.len()])?;
         stream.flush()?;
-        found.bad += u64::from(!read_answer(&mut stream)?);
+        found.bad += u64::from(!read_answer(&mut *stream)?);
         found.latencies_us.push(due.elapsed().as_micros() as u64);
     }
     Ok(found)
 }
 
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+fn connect(load: &Load, config: Arc<ClientConfig>) -> Result<Box<dyn Stream>, Failure> {
+    let socket = TcpStream::connect(load.address)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    if !load.over_tls {
+        return Ok(Box::new(socket));
+    }
+    let session = ClientConnection::new(config, ServerName::try_from("localhost")?)?;
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    stream.conn.complete_io(&mut stream.sock)?;
+    Ok(Box::new(stream))
+}
+
 /// Reads one answer; true where its status is 2xx.
-fn read_answer(stream: &mut impl Read) -> Result<bool, Failure> {
+fn read_answer(stream: &mut dyn Stream) -> Result<bool, Failure> {
     let mut received = Vec::with_capacity(1024);
     let mut piece = [0; 4096];
     loop {

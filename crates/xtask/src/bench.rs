@@ -14,6 +14,7 @@ mod gateway;
 pub(crate) mod machine;
 pub(crate) mod memory;
 mod options;
+mod overload;
 mod peers;
 mod readme;
 mod report;
@@ -66,6 +67,7 @@ fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<(Visits, Vec
     visits.extend(proxied);
     once.extend(grown);
     visits.extend(tls::measure(options, places, wrk)?);
+    visits.extend(overload::measure(options, places, wrk)?);
     if let Some(count) = options.load {
         once.push(scale::load(places, count)?);
     }

@@ -12,7 +12,7 @@ usage: cargo xtask bench [--rounds N] [--seconds S] [--credentials N] [--scale N
   --load N          how many credentials are loaded from disk (1000000)
   --only NAME       only this target and what it is compared with; may be repeated;
                     also: scale (directories and load), load, creation, gateway (proxies,
-                    message signatures, TLS)
+                    message signatures, TLS, overload), overload
   --quick           one round with 200 credentials and small directories: does everything work?
   --no-write        leave docs/benchmarks.md and docs/benchmarks.json as they are
 --only, --quick and --scale imply --no-write: the published figures are those of a whole run.
@@ -106,7 +106,11 @@ fn named(name: &str) -> Result<Vec<Target>, String> {
     let is_meant = |target: &Target| match name {
         "scale" => target.phase() == Phase::Scale,
         "creation" => target.phase() == Phase::Creation,
-        "gateway" => matches!(target.phase(), Phase::Gateway | Phase::Tls),
+        "gateway" => matches!(
+            target.phase(),
+            Phase::Gateway | Phase::Tls | Phase::Overload
+        ),
+        "overload" => target.phase() == Phase::Overload,
         _ => target.name() == name,
     };
     let targets: Vec<Target> = Target::ALL.into_iter().filter(is_meant).collect();
@@ -183,8 +187,11 @@ mod tests {
         let gateway = parse("--only gateway").unwrap();
         assert_eq!(gateway.targets_of(Phase::Gateway).len(), 9);
         assert_eq!(gateway.targets_of(Phase::Tls).len(), 2);
-        assert_eq!(gateway.targets.len(), 11);
+        assert_eq!(gateway.targets_of(Phase::Overload).len(), 5);
+        assert_eq!(gateway.targets.len(), 16);
         assert_eq!((gateway.load, gateway.write), (None, false));
+        let overload = parse("--only overload").unwrap();
+        assert_eq!(overload.targets, gateway.targets_of(Phase::Overload));
         let ours = parse("--only proxy").unwrap();
         assert!(ours.targets.contains(&Target::GatewayLua));
         assert!(!ours.targets.contains(&Target::GatewayCaddy));

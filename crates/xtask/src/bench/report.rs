@@ -122,6 +122,9 @@ impl Report {
 fn baseline_row(target: Target, visits: &[Visit], causes: &Causes) -> Option<Row> {
     let (unit, of): (_, fn(&Visit) -> f64) = match target {
         Target::Es256 => ("µs CPU/signature", |visit| visit.cpu_us),
+        Target::QuietAlone | Target::QuietAtPeak => {
+            ("µs p99", |visit| visit.p99_us.unwrap_or_default())
+        }
         _ if target.phase() == Phase::Creation => ("credentials/s", |visit| visit.rate),
         _ => ("requests/s", |visit| visit.rate),
     };
@@ -200,6 +203,11 @@ fn compared_row(
             "µs p99",
             Spread::of(ours.iter().filter_map(|visit| visit.p99_us))?,
             Spread::of(pairs.filter_map(|(ours, bare)| Some(ours.p99_us? - bare.p99_us?)))?,
+        ),
+        Measure::P99 => (
+            "µs p99",
+            Spread::of(ours.iter().filter_map(|visit| visit.p99_us))?,
+            Spread::of(pairs.filter_map(|(ours, other)| Some(ours.p99_us? / other.p99_us?)))?,
         ),
     };
     let is_at_most = comparison.measure.is_at_most();
@@ -428,13 +436,20 @@ on it, up to where it could answer, in a new process, the file being in the syst
 The proxies get the same signed requests and pass them to the same API, an nginx with one worker that
 answers each with 13 bytes; its processor time counts for nobody. nginx, HAProxy and Caddy are the
 distribution's packages, with the configurations in `crates/xtask/bench/gateway`: no access log, one
-worker or thread per core, connections kept open both ways. Wayleave is `wayleave serve` with every
-setting at its default, and so are its limits and what it counts. The signatures over the message are
-made anew for each visit, because a nonce counts once.
+worker or thread per core, connections kept open both ways. Wayleave is `wayleave serve` with what it
+counts as usage by default, and with three limits on every request, also of the checks in this group
+and over TLS: a rate of each credential, one of each route, and a monthly quota of the partner, taken
+from the database in parts; all high enough to refuse none. Else every setting is at its default. The
+signatures over the message are made anew for each visit, because a nonce counts once.
 
 Over TLS the two servers are first driven by `wrk` to find the rate that the slower one reaches. Then a
 client of our own (`crates/xtask/bench/tls.rs`) sends half of that rate to each in turn, over 16
 connections; the time of an answer counts from the moment at which its request was due.
+
+For overload the same proxy has two partners. The first is driven by `wrk` over 32 connections, which
+is the peak, and then over 320, each with a request on its way at any time. The second sends 500
+requests a second over 8 connections, by the client of a fixed rate: alone, beside the 32, and beside
+the 320. One of them refused ends the run; of the first partner's, what was refused is not goodput.
 
 For the growth of memory, a tenth of a million requests go through the proxy, its resident memory is
 noted, and again after a million more.
@@ -452,8 +467,8 @@ processor time is the user and system time of its processes, PostgreSQL's not am
 - One client: `wrk` with one thread and 32 connections (16 to oidc-provider, 1 or 64 to make
   credentials), replaying {credentials} different requests prepared beforehand, in an order that is
   shuffled once; those that make a credential are all the same.
-- There are five groups, one after another: checks and tokens, `scale-…`, `create-…`, the proxies with
-  the message signatures, and TLS. All
+- There are six groups, one after another: checks and tokens, `scale-…`, `create-…`, the proxies with
+  the message signatures, TLS, and overload. All
   servers of a group are started once. Each of {rounds} rounds visits every target of the group for
   {seconds} s, beginning with another one each time, so that what else happens on the machine meets
   all alike. Memory and load are measured once.
@@ -479,7 +494,7 @@ processor time is the user and system time of its processes, PostgreSQL's not am
     cargo xtask bench --only scale           # directories of different sizes, and the load
     cargo xtask bench --only load --load 10000000
     cargo xtask bench --only creation        # credentials made through the admin API
-    cargo xtask bench --only gateway         # proxies, message signatures, TLS
+    cargo xtask bench --only gateway         # proxies, message signatures, TLS, overload
     cargo xtask bench --quick --no-write     # does it all work?
 
 It needs Linux, Node.js with npm, PostgreSQL and `wrk` (Debian's packages; installed where the

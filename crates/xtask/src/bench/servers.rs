@@ -79,7 +79,13 @@ pub(super) fn build(places: &Places, options: &Options) -> Result<(), String> {
         )
     };
     let has = |phase| !options.targets_of(phase).is_empty();
-    let wayleave = [Phase::Requests, Phase::Creation, Phase::Gateway, Phase::Tls];
+    let wayleave = [
+        Phase::Requests,
+        Phase::Creation,
+        Phase::Gateway,
+        Phase::Tls,
+        Phase::Overload,
+    ];
     if wayleave.into_iter().any(has) {
         build(&["--package", "wayleave"])?;
     }
@@ -89,7 +95,7 @@ pub(super) fn build(places: &Places, options: &Options) -> Result<(), String> {
     if has(Phase::Requests) || has(Phase::Gateway) {
         build(&["--package", "xtask", "--example", "ceiling"])?;
     }
-    if has(Phase::Tls) {
+    if has(Phase::Tls) || has(Phase::Overload) {
         build(&["--package", "xtask", "--example", "tls"])?;
     }
     Ok(())

@@ -17,8 +17,15 @@ pub(super) struct Certificate {
     pub(super) key: String,
 }
 
-/// Starts a node whose test environment has the content addresses before an API, with limits and
-/// metering as they are by default; over TLS where there is a certificate.
+/// Limits that count every request and refuse none: a rate of each credential, one of each route, and
+/// a quota of the partner, whose parts are taken from the database.
+const LIMITS: &str = "\
+[[limit]]\nname = \"calls\"\nrequests = 1000000\nper_s = 1\n\
+[[limit]]\nname = \"route\"\nrequests = 1000000\nper_s = 1\nper = \"route\"\n\
+[[limit]]\nname = \"monthly\"\nrequests = 1000000000000\nperiod = \"month\"\nper = \"partner\"\n";
+
+/// Starts a node whose test environment has the content addresses before an API, with [`LIMITS`] on
+/// all that it passes, and metering; over TLS where there is a certificate.
 pub(super) fn start<'a>(
     places: &Places,
     scratch: &'a Scratch,
@@ -41,9 +48,11 @@ pub(super) fn start<'a>(
         )
     });
     let api = format!("\"http://{upstream}\"");
-    let behind = format!("upstream = {{ live = {api}, test = {api} }}\n");
+    let behind = format!(
+        "limits = [\"calls\", \"route\", \"monthly\"]\nupstream = {{ live = {api}, test = {api} }}\n"
+    );
     let text = format!(
-        "data = {folder:?}\n\
+        "data = {folder:?}\n{LIMITS}\
          [live]\naddress = \"127.0.0.1:{live}\"\n\
          [test]\naddress = \"127.0.0.1:{test}\"\n{tls}\
          [admin]\naddress = \"127.0.0.1:{admin}\"\noperators_file = \"operators.toml\"\n\

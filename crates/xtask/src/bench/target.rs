@@ -29,6 +29,11 @@ pub(super) enum Target {
     MessageSignature,
     TlsCeiling,
     TlsCheck,
+    OverloadPeak,
+    OverloadGoodput,
+    QuietAlone,
+    QuietAtPeak,
+    QuietOverload,
 }
 
 /// Targets that are visited in the same rounds; only their servers run meanwhile.
@@ -44,6 +49,8 @@ pub(super) enum Phase {
     Gateway,
     /// A fixed rate over TLS.
     Tls,
+    /// One tenant with ten times as many connections, and a quiet one.
+    Overload,
 }
 
 /// Which figure of two targets is compared.
@@ -59,12 +66,14 @@ pub(super) enum Measure {
     AskedShare,
     /// By how many microseconds our p99 is above the baseline's.
     AddedP99,
+    /// Our p99, as a multiple of the baseline's.
+    P99,
 }
 
 impl Measure {
     /// Whether less is better.
     pub(super) fn is_at_most(self) -> bool {
-        matches!(self, Measure::Cpu | Measure::AskedShare | Measure::AddedP99)
+        !matches!(self, Measure::Rate | Measure::CpuShare)
     }
 }
 
@@ -81,7 +90,7 @@ pub(super) struct Comparison {
 
 impl Target {
     /// In the order of the tables.
-    pub(super) const ALL: [Target; 26] = [
+    pub(super) const ALL: [Target; 31] = [
         Target::Ceiling,
         Target::Es256,
         Target::SignedCheck,
@@ -108,6 +117,11 @@ impl Target {
         Target::MessageSignature,
         Target::TlsCeiling,
         Target::TlsCheck,
+        Target::OverloadPeak,
+        Target::OverloadGoodput,
+        Target::QuietAlone,
+        Target::QuietAtPeak,
+        Target::QuietOverload,
     ];
 
     /// With whom it is visited.
@@ -119,6 +133,7 @@ impl Target {
             | Target::CreatePostgresAlone
             | Target::CreatePostgresMany => Phase::Creation,
             Target::TlsCeiling | Target::TlsCheck => Phase::Tls,
+            target if target >= Target::OverloadPeak => Phase::Overload,
             target if target >= Target::GatewayCeiling => Phase::Gateway,
             _ => Phase::Requests,
         }
@@ -153,6 +168,11 @@ impl Target {
             Target::MessageSignature => "message-signature",
             Target::TlsCeiling => "tls-ceiling",
             Target::TlsCheck => "tls-check",
+            Target::OverloadPeak => "overload-peak",
+            Target::OverloadGoodput => "overload-goodput",
+            Target::QuietAlone => "quiet-alone",
+            Target::QuietAtPeak => "quiet-at-peak",
+            Target::QuietOverload => "quiet-overload",
         }
     }
 
@@ -176,6 +196,9 @@ impl Target {
             Target::GatewayCaddyAsking => "Caddy, asks Wayleave",
             Target::GatewayAuthRequest => "nginx and Wayleave together",
             Target::TlsCeiling => "hyper + rustls at the same rate",
+            Target::OverloadPeak => "the proxy's peak",
+            Target::QuietAlone => "a quiet tenant, alone",
+            Target::QuietAtPeak => "a quiet tenant, beside the peak",
             other => other.name(),
         }
     }
@@ -258,7 +281,7 @@ impl Target {
             }
             Target::GatewayWayleave => {
                 "Wayleave checks the signature and passes the request on, as `wayleave serve` with \
-                 every setting at its default does"
+                 limits on all that it passes does"
             }
             Target::MessageSignature => {
                 "Wayleave: `GET /auth/check` about a request signed by RFC 9421 with `hmac-sha256`, \
@@ -269,6 +292,18 @@ impl Target {
                  that the slower of the two reaches with `wrk`"
             }
             Target::TlsCheck => "Wayleave over TLS: as `signed-check`, at the same rate",
+            Target::OverloadPeak => "as `proxy`, all requests by keys of one partner",
+            Target::OverloadGoodput => {
+                "the same over ten times as many connections, while another partner calls now and \
+                 then; only 2xx counts"
+            }
+            Target::QuietAlone => {
+                "another partner sends signed requests at a small fixed rate, and nobody else does"
+            }
+            Target::QuietAtPeak => {
+                "the same while the first partner has as many connections as for the peak"
+            }
+            Target::QuietOverload => "the same while it has ten times as many",
         }
     }
 
@@ -285,6 +320,8 @@ impl Target {
             Target::GatewayWayleave => &PROXY,
             Target::MessageSignature => &MESSAGE_SIGNATURE,
             Target::TlsCheck => &TLS_CHECK,
+            Target::OverloadGoodput => &OVERLOAD,
+            Target::QuietOverload => &QUIET,
             _ => &[],
         }
     }
@@ -316,7 +353,7 @@ impl Target {
     /// Whether it is sent signed requests themselves, which it passes on.
     pub(super) fn is_proxy(self) -> bool {
         let others = [Target::GatewayCeiling, Target::MessageSignature];
-        self.phase() == Phase::Gateway && !others.contains(&self)
+        matches!(self.phase(), Phase::Gateway | Phase::Overload) && !others.contains(&self)
     }
 
     /// Whether its data is in PostgreSQL.
@@ -338,6 +375,8 @@ impl Target {
             Target::OidcOpaque | Target::OidcEs256 => 16,
             Target::CreateSqliteAlone | Target::CreatePostgresAlone => 1,
             Target::CreateSqliteMany | Target::CreatePostgresMany => 64,
+            Target::OverloadGoodput => 320,
+            Target::QuietAlone | Target::QuietAtPeak | Target::QuietOverload => 8,
             _ => 32,
         }
     }
@@ -396,6 +435,28 @@ const TLS_CHECK: [Comparison; 1] = [Comparison {
     measure: Measure::AddedP99,
     goal: 200.0,
 }];
+
+const OVERLOAD: [Comparison; 1] = [Comparison {
+    name: "proxy under ten times the connections: goodput, to the peak",
+    baseline: Target::OverloadPeak,
+    measure: Measure::Rate,
+    goal: 0.8,
+}];
+
+const QUIET: [Comparison; 2] = [
+    Comparison {
+        name: "a quiet tenant beside ten times the connections: p99, to that alone",
+        baseline: Target::QuietAlone,
+        measure: Measure::P99,
+        goal: 2.0,
+    },
+    Comparison {
+        name: "a quiet tenant beside ten times the connections: p99, to that beside the peak",
+        baseline: Target::QuietAtPeak,
+        measure: Measure::P99,
+        goal: 2.0,
+    },
+];
 
 const SIGNED_CHECK: [Comparison; 1] = [Comparison {
     name: "signed check",
