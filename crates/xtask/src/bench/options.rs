@@ -187,8 +187,8 @@ mod tests {
         let gateway = parse("--only gateway").unwrap();
         assert_eq!(gateway.targets_of(Phase::Gateway).len(), 9);
         assert_eq!(gateway.targets_of(Phase::Tls).len(), 2);
-        assert_eq!(gateway.targets_of(Phase::Overload).len(), 5);
-        assert_eq!(gateway.targets.len(), 16);
+        assert_eq!(gateway.targets_of(Phase::Overload).len(), 7);
+        assert_eq!(gateway.targets.len(), 18);
         assert_eq!((gateway.load, gateway.write), (None, false));
         let overload = parse("--only overload").unwrap();
         assert_eq!(overload.targets, gateway.targets_of(Phase::Overload));

@@ -17,26 +17,29 @@ use super::wrk::{Figures, Wrk, figures};
 use crate::command::{command, output};
 
 /// How many requests the quiet tenant sends in a second.
-const QUIET_RATE: usize = 500;
+const QUIET_RATE: usize = 200;
 
 /// How many keys the quiet tenant has.
 const QUIET_KEYS: usize = 100;
 
 /// What happens at once, in each round: the noisy tenant by one target's connections, the quiet one
 /// as another target, or one of them alone.
-const SCENES: [(Option<Target>, Option<Target>); 4] = [
+const SCENES: [(Option<Target>, Option<Target>); 5] = [
     (Some(Target::OverloadPeak), None),
     (None, Some(Target::QuietAlone)),
     (Some(Target::OverloadPeak), Some(Target::QuietAtPeak)),
     (Some(Target::OverloadGoodput), Some(Target::QuietOverload)),
+    (Some(Target::OverloadNginx), Some(Target::QuietNginx)),
 ];
 
-/// The proxy and the requests of its two tenants.
+/// The proxy and the requests of its two tenants; and nginx, which gets the same.
 struct Stage<'a> {
     options: &'a Options,
     wrk: &'a Wrk,
     program: &'a Path,
     server: &'a Server<'a>,
+    nginx: &'a Server<'a>,
+    nginx_address: String,
     noisy: Workload,
     quiet: Workload,
 }
@@ -49,9 +52,17 @@ pub(super) fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<V
     let scratch = Scratch::below(&places.build, "bench")?;
     let mut peers = Peers::ready(places, &scratch)?;
     let upstream = peers.port("ADDRESS")?;
+    peers.set("UPSTREAM", upstream.clone());
     let _api = peers.nginx("upstream.conf", &upstream)?;
     let (server, demo) = serving::start(places, &scratch, "overload", &upstream, None)?;
     let address = demo.test.address();
+    peers.set("WAYLEAVE", address.to_owned());
+    peers.write_keys(&[])?;
+    let nginx_address = peers.port("PLAIN")?;
+    for unused in ["LUA", "ASKING"] {
+        peers.port(unused)?;
+    }
+    let nginx = peers.nginx("nginx.conf", &nginx_address)?;
     // Each call makes a partner of its own.
     let tenant = |target: Target, count| -> Result<Workload, String> {
         eprintln!("bench: making {count} credentials");
@@ -65,6 +76,8 @@ pub(super) fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<V
         wrk,
         program: &places.tls(),
         server: &server,
+        nginx: &nginx,
+        nginx_address,
         noisy: tenant(Target::OverloadPeak, options.credentials)?,
         quiet: tenant(Target::QuietAlone, QUIET_KEYS)?,
     };
@@ -100,9 +113,13 @@ impl Stage<'_> {
     ) -> Result<Vec<(Target, Visit)>, String> {
         self.noisy.freshen()?;
         self.quiet.freshen()?;
-        let (machine, client, used) = (Machine::now(), client_ticks(), self.server.cpu_ticks());
+        let server = match noisy {
+            Some(Target::OverloadNginx) => self.nginx,
+            _ => self.server,
+        };
+        let (machine, client, used) = (Machine::now(), client_ticks(), server.cpu_ticks());
         let (of_noisy, of_quiet) = self.send(noisy, quiet)?;
-        let used = self.server.cpu_ticks().saturating_sub(used);
+        let used = server.cpu_ticks().saturating_sub(used);
         let others = machine.others_since(used + client_ticks().saturating_sub(client));
         let answers = [&of_noisy, &of_quiet].into_iter().flatten();
         let answers: u64 = answers.map(|figures| figures.requests).sum();
@@ -140,19 +157,26 @@ impl Stage<'_> {
     /// As much as can be sent, for a second more than the quiet tenant, which begins half a second
     /// later.
     fn send_noisy(&self, target: Target) -> Result<Figures, String> {
-        let Workload { address, file, .. } = &self.noisy;
+        let (address, file) = (self.address(target), &self.noisy.file);
         let seconds = self.seconds() + 1;
         let figures = self.wrk.run(address, file, target.connections(), seconds)?;
-        let is_refused = target == Target::OverloadPeak && figures.bad_status > 0;
+        let is_refused = target != Target::OverloadGoodput && figures.bad_status > 0;
         if is_refused || figures.broken > 0 {
             return Err(bad(target, &figures));
         }
         Ok(figures)
     }
 
+    fn address(&self, target: Target) -> &str {
+        match target {
+            Target::OverloadNginx | Target::QuietNginx => &self.nginx_address,
+            _ => &self.noisy.address,
+        }
+    }
+
     fn send_quiet(&self, target: Target) -> Result<Figures, String> {
         let mut load = command(self.program);
-        load.args(["load-plain", &self.quiet.address])
+        load.args(["load-plain", self.address(target)])
             .arg(&self.quiet.file);
         let [connections, rate, seconds] =
             [target.connections(), QUIET_RATE, self.seconds()].map(|n| n.to_string());
@@ -163,9 +187,9 @@ impl Stage<'_> {
         Ok(figures)
     }
 
-    /// Enough for a thousand requests of the quiet tenant, of which ten are above the p99.
+    /// Enough for six hundred requests of the quiet tenant, of which six are above the p99.
     fn seconds(&self) -> usize {
-        self.options.seconds.max(2)
+        self.options.seconds.max(3)
     }
 }
 

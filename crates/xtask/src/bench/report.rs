@@ -122,7 +122,7 @@ impl Report {
 fn baseline_row(target: Target, visits: &[Visit], causes: &Causes) -> Option<Row> {
     let (unit, of): (_, fn(&Visit) -> f64) = match target {
         Target::Es256 => ("µs CPU/signature", |visit| visit.cpu_us),
-        Target::QuietAlone | Target::QuietAtPeak => {
+        Target::QuietAlone | Target::QuietAtPeak | Target::QuietNginx => {
             ("µs p99", |visit| visit.p99_us.unwrap_or_default())
         }
         _ if target.phase() == Phase::Creation => ("credentials/s", |visit| visit.rate),
@@ -447,9 +447,12 @@ client of our own (`crates/xtask/bench/tls.rs`) sends half of that rate to each 
 connections; the time of an answer counts from the moment at which its request was due.
 
 For overload the same proxy has two partners. The first is driven by `wrk` over 32 connections, which
-is the peak, and then over 320, each with a request on its way at any time. The second sends 500
-requests a second over 8 connections, by the client of a fixed rate: alone, beside the 32, and beside
-the 320. One of them refused ends the run; of the first partner's, what was refused is not goodput.
+is the peak, and then over 320, each with a request on its way at any time. The second sends 200
+requests a second over 32 connections, by the client of a fixed rate: alone, beside the 32, and beside
+the 320. One of them refused ends the run; of the first partner's, what was refused is not goodput. What the
+machine itself does to a quiet client is shown by nginx, which gets the same from both. Client, proxy and
+API share the cores, which are busy then: whoever is served in the order of arrival waits as long as
+everybody.
 
 For the growth of memory, a tenth of a million requests go through the proxy, its resident memory is
 noted, and again after a million more.

@@ -33,6 +33,8 @@ pub(super) enum Target {
     OverloadGoodput,
     QuietAlone,
     QuietAtPeak,
+    OverloadNginx,
+    QuietNginx,
     QuietOverload,
 }
 
@@ -90,7 +92,7 @@ pub(super) struct Comparison {
 
 impl Target {
     /// In the order of the tables.
-    pub(super) const ALL: [Target; 31] = [
+    pub(super) const ALL: [Target; 33] = [
         Target::Ceiling,
         Target::Es256,
         Target::SignedCheck,
@@ -121,6 +123,8 @@ impl Target {
         Target::OverloadGoodput,
         Target::QuietAlone,
         Target::QuietAtPeak,
+        Target::OverloadNginx,
+        Target::QuietNginx,
         Target::QuietOverload,
     ];
 
@@ -172,6 +176,8 @@ impl Target {
             Target::OverloadGoodput => "overload-goodput",
             Target::QuietAlone => "quiet-alone",
             Target::QuietAtPeak => "quiet-at-peak",
+            Target::OverloadNginx => "overload-nginx",
+            Target::QuietNginx => "quiet-nginx",
             Target::QuietOverload => "quiet-overload",
         }
     }
@@ -199,6 +205,8 @@ impl Target {
             Target::OverloadPeak => "the proxy's peak",
             Target::QuietAlone => "a quiet tenant, alone",
             Target::QuietAtPeak => "a quiet tenant, beside the peak",
+            Target::OverloadNginx => "nginx, plain proxy, under ten times the connections",
+            Target::QuietNginx => "a quiet client of nginx, beside ten times the connections",
             other => other.name(),
         }
     }
@@ -303,7 +311,14 @@ impl Target {
             Target::QuietAtPeak => {
                 "the same while the first partner has as many connections as for the peak"
             }
-            Target::QuietOverload => "the same while it has ten times as many",
+            Target::OverloadNginx => {
+                "`nginx`, which passes everything on and checks nothing, over ten times as many \
+                 connections, while another client calls now and then"
+            }
+            Target::QuietNginx => "that other client, at the same small fixed rate",
+            Target::QuietOverload => {
+                "the other partner of Wayleave while the first has ten times as many connections"
+            }
         }
     }
 
@@ -375,8 +390,7 @@ impl Target {
             Target::OidcOpaque | Target::OidcEs256 => 16,
             Target::CreateSqliteAlone | Target::CreatePostgresAlone => 1,
             Target::CreateSqliteMany | Target::CreatePostgresMany => 64,
-            Target::OverloadGoodput => 320,
-            Target::QuietAlone | Target::QuietAtPeak | Target::QuietOverload => 8,
+            Target::OverloadGoodput | Target::OverloadNginx => 320,
             _ => 32,
         }
     }
@@ -443,7 +457,7 @@ const OVERLOAD: [Comparison; 1] = [Comparison {
     goal: 0.8,
 }];
 
-const QUIET: [Comparison; 2] = [
+const QUIET: [Comparison; 3] = [
     Comparison {
         name: "a quiet tenant beside ten times the connections: p99, to that alone",
         baseline: Target::QuietAlone,
@@ -455,6 +469,12 @@ const QUIET: [Comparison; 2] = [
         baseline: Target::QuietAtPeak,
         measure: Measure::P99,
         goal: 2.0,
+    },
+    Comparison {
+        name: "a quiet tenant beside ten times the connections: p99, to nginx that checks nothing",
+        baseline: Target::QuietNginx,
+        measure: Measure::P99,
+        goal: 1.0,
     },
 ];
 
