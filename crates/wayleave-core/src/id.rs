@@ -149,6 +149,52 @@ typed_id!(
     "sct_"
 );
 
+typed_id!(
+    /// A client company of a partner.
+    CustomerId,
+    "cus_"
+);
+typed_id!(
+    /// A quote and the order that it becomes.
+    OrderId,
+    "ord_"
+);
+typed_id!(
+    /// A hosted instance.
+    InstanceId,
+    "ins_"
+);
+typed_id!(
+    /// A pool of licences.
+    PoolId,
+    "pol_"
+);
+typed_id!(
+    /// A device that uses a licence.
+    DeviceId,
+    "dev_"
+);
+typed_id!(
+    /// A term of a plan.
+    PlanTermId,
+    "plt_"
+);
+typed_id!(
+    /// Something that is to be done later, once.
+    JobId,
+    "job_"
+);
+typed_id!(
+    /// A payment that is or was attempted.
+    ChargeId,
+    "chg_"
+);
+typed_id!(
+    /// A message in the pretended mailbox.
+    MailId,
+    "eml_"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

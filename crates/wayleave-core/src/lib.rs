@@ -4,25 +4,44 @@
 //! written once, here; `docs/words.md` is the same list for people.
 
 mod admission;
+mod calendar;
+mod cart;
+mod catalogue;
 mod credential;
 mod environment;
 mod id;
 mod limit;
+mod money;
 mod operator;
+pub mod order;
 mod origin;
 mod partner;
+mod pricing;
 mod scope;
 mod time;
 
 pub use admission::{Admission, NotAdmitted};
+pub use cart::{
+    CartLine, LineDetails, MOST_LINES, MOST_UNITS, NewInstance, Recipient, check_account_name,
+};
+pub use catalogue::{
+    Catalogue, CatalogueError, Choice, PlanGrants, PlanLimit, Price, PriceList, Product,
+    ProductKind, ProductNumber, STANDARD_PRICE_LIST, Tax,
+};
 pub use credential::{
     Audience, AudienceSet, CredentialState, PublicId, PublicIdError, Scheme, SchemeSet, UnknownWord,
 };
 pub use environment::Environment;
-pub use id::{CredentialId, IdError, IntegrationId, PartnerId, PropertyId, SecretId};
+pub use id::{
+    ChargeId, CredentialId, CustomerId, DeviceId, IdError, InstanceId, IntegrationId, JobId,
+    MailId, OrderId, PartnerId, PlanTermId, PoolId, PropertyId, SecretId,
+};
 pub use limit::{Limit, LimitError, Measure, Per, Period, Plan, Rate, check_limit_name};
+pub use money::{Currency, Money, MoneyError};
 pub use operator::OperatorScope;
+pub use order::OrderState;
 pub use origin::{Origin, OriginError, OriginSet};
 pub use partner::{Membership, NameError, check_name};
+pub use pricing::{Existing, LineFault, LineMember, LinePrice, Pricing, Totals};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use time::Timestamp;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::calendar::{DAY_S, first_day, month_of};
 use crate::{Timestamp, UnknownWord};
 
 /// The most requests of a rate, within its span or at once.
@@ -11,7 +12,6 @@ const MOST_REQUESTS: u32 = 1_000_000;
 const LONGEST_SPAN_S: u32 = 3_600;
 /// The largest quota.
 const LARGEST_QUOTA: i64 = 1_000_000_000_000;
-const DAY_S: i64 = 86_400;
 const LONGEST_NAME: usize = 64;
 
 /// What a limit counts apart.
@@ -127,34 +127,6 @@ impl FromStr for Period {
                 known: "hour, day, month",
             })
     }
-}
-
-/// Days of 400 years of the Gregorian calendar, after which it repeats.
-const CYCLE_DAYS: i64 = 146_097;
-/// From 0000-03-01 to 1970-01-01.
-const EPOCH_DAYS: i64 = 719_468;
-
-/// The year and month (1 to 12) of a day since 1970, by the Gregorian calendar. Years are counted
-/// from March here, so that the leap day is the last of its year.
-fn month_of(day: i64) -> (i64, i64) {
-    let days = day + EPOCH_DAYS;
-    let cycle = days.div_euclid(CYCLE_DAYS);
-    let of_cycle = days.rem_euclid(CYCLE_DAYS);
-    let year = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
-    // March to July and August to December have 153 days each, in five months.
-    let month_from_march = (5 * of_year + 2) / 153;
-    let month = (month_from_march + 2) % 12 + 1;
-    (cycle * 400 + year + i64::from(month <= 2), month)
-}
-
-/// The day since 1970 on which a month begins.
-fn first_day(year: i64, month: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let cycle = year.div_euclid(400);
-    let of_cycle = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5;
-    cycle * CYCLE_DAYS + of_cycle * 365 + of_cycle / 4 - of_cycle / 100 + of_year - EPOCH_DAYS
 }
 
 /// So many requests in so many seconds, evenly, and so many at once after a pause.

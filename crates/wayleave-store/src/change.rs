@@ -18,6 +18,8 @@ pub enum ChangedNoun {
     SigningKey,
     /// A token that was revoked before it expired.
     RevokedToken,
+    /// The catalogue: a new version counts.
+    Catalogue,
 }
 
 impl ChangedNoun {
@@ -28,6 +30,7 @@ impl ChangedNoun {
             ChangedNoun::PublicId => "public_id",
             ChangedNoun::SigningKey => "signing_key",
             ChangedNoun::RevokedToken => "revoked_token",
+            ChangedNoun::Catalogue => "catalogue",
         }
     }
 
@@ -38,6 +41,7 @@ impl ChangedNoun {
             ChangedNoun::PublicId,
             ChangedNoun::SigningKey,
             ChangedNoun::RevokedToken,
+            ChangedNoun::Catalogue,
         ]
         .into_iter()
         .find(|noun| noun.as_str() == text)

@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use wayleave_core::Environment;
 
 /// Why the store did not do what was asked.
@@ -93,5 +95,22 @@ impl StoreError {
             noun,
             why: why.to_string(),
         }
+    }
+
+    /// Reads a stored text as what it stands for.
+    pub(crate) fn read<T: FromStr<Err: ToString>>(
+        noun: &'static str,
+        text: &str,
+    ) -> Result<T, StoreError> {
+        text.parse()
+            .map_err(|error: T::Err| StoreError::corrupt(noun, error))
+    }
+
+    /// The same of a text that may be missing.
+    pub(crate) fn read_some<T: FromStr<Err: ToString>>(
+        noun: &'static str,
+        text: Option<&str>,
+    ) -> Result<Option<T>, StoreError> {
+        text.map(|text| StoreError::read(noun, text)).transpose()
     }
 }

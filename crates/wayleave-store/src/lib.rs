@@ -9,16 +9,27 @@
 
 #[macro_use]
 mod link;
+mod account;
 mod archive;
 mod audit;
+mod catalogue;
 mod change;
+mod charge;
 mod credential;
+mod customer;
 mod database;
 mod error;
+mod idempotency;
+mod instance;
 mod integration;
+mod job;
+mod mail;
 mod meta;
 mod migration;
+mod order;
 mod partner;
+mod plan_term;
+mod pool;
 mod property;
 mod quota;
 #[cfg(feature = "raw")]
@@ -33,17 +44,28 @@ mod usage;
 mod used_nonce;
 mod writer;
 
+pub use account::{Account, Card};
 pub use archive::{ArchiveRow, ArchiveTarget, Arrival, Column, ColumnKind, TABLES, Table, Value};
 pub use audit::{AuditRow, AuditStage};
+pub use catalogue::StoredCatalogue;
 pub use change::{Change, ChangedNoun};
+pub use charge::{Charge, ChargeState};
 pub use credential::{Credential, CredentialFilter, CredentialWithSecrets, Secret, SecretForm};
+pub use customer::Customer;
 pub use database::{Database, Store};
 pub use error::StoreError;
+pub use idempotency::IdempotentAnswer;
+pub use instance::{Belongs, Instance, InstanceFilter};
 pub use integration::Integration;
+pub use job::{Job, JobState};
 pub use link::{BoxFuture, Reader, Transaction};
+pub use mail::Mail;
 pub use meta::Stamp;
 pub use migration::newest_schema;
+pub use order::{NewOrder, Order, OrderFilter, OrderLine};
 pub use partner::Partner;
+pub use plan_term::PlanTerm;
+pub use pool::{Device, Pool, PoolFilter, PoolVersion};
 pub use property::Property;
 pub use quota::{QuotaKey, QuotaLease};
 #[cfg(feature = "raw")]
