@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -9,10 +9,15 @@ use tokio::sync::Mutex;
 use wayleave_core::{CredentialId, Environment, PublicId, SecretId, Timestamp};
 use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
+use crate::account::Numbers;
 use crate::audit::AuditKey;
+use crate::catalogue::CatalogueVersion;
 use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
+use crate::hook::HookSender;
 use crate::limit::Limits;
+use crate::payment::{PretendProcessor, Processor};
+use crate::provision::{PretendProvisioner, Provisioner};
 use crate::rehash::Rehash;
 use crate::replay::Replays;
 use crate::revoked::RevokedTokens;
@@ -90,6 +95,12 @@ pub struct Engine {
     /// Tokens issued before this second are dead: the database was restored then.
     pub(crate) restored_s: i64,
     pub(crate) issued: AtomicU64,
+    pub(crate) catalogue: ArcSwap<CatalogueVersion>,
+    pub(crate) numbers: Numbers,
+    pub(crate) processor: Box<dyn Processor>,
+    pub(crate) provisioner: Arc<dyn Provisioner>,
+    pretended: Arc<PretendProvisioner>,
+    pub(crate) hooks: OnceLock<Box<dyn HookSender>>,
     /// When it was opened, by both clocks.
     opened: (Timestamp, u64),
     feed: Mutex<FeedPlace>,
@@ -160,6 +171,7 @@ impl Engine {
         let audit_key = AuditKey::load(&store, &vault, &*randomness, clock.now()).await?;
         let restored_s = read_restored(&store, settings.environment).await?;
         let (rehash, queued) = Rehash::new();
+        let pretended = Arc::<PretendProvisioner>::default();
         let engine = Arc::new(Engine {
             audit_key,
             rehash,
@@ -170,6 +182,12 @@ impl Engine {
             opened: (clock.now(), clock.steady_ns()),
             settings,
             issued: AtomicU64::new(0),
+            catalogue: ArcSwap::from_pointee(CatalogueVersion::nothing()?),
+            numbers: Numbers::default(),
+            processor: Box::new(PretendProcessor::default()),
+            provisioner: pretended.clone(),
+            pretended,
+            hooks: OnceLock::new(),
             standing: SharedStanding::new(clock.now()),
             feed: Mutex::new(FeedPlace {
                 number: 0,
@@ -195,6 +213,7 @@ impl Engine {
         engine.start_tending();
         engine.start_resealing();
         engine.start_metering();
+        engine.start_jobs();
         engine.start_rehashing(queued);
         Ok(engine)
     }
@@ -222,6 +241,11 @@ impl Engine {
         let went_steadily_us = (self.clock.steady_ns() - opened_ns) / 1_000;
         let drift_us = MOST_DRIFT_US + went_steadily_us / 1_000;
         went_us.abs_diff(i64::try_from(went_steadily_us).unwrap_or(i64::MAX)) > drift_us
+    }
+
+    /// The driver that pretends to make instances.
+    pub fn pretended_provisioner(&self) -> &PretendProvisioner {
+        &self.pretended
     }
 
     /// The store of the environment, for reads that need no rule.
@@ -280,6 +304,7 @@ impl Engine {
             .await?;
         place.number = number;
         self.standing.set(place);
+        self.reload_catalogue().await?;
         partners
             .iter()
             .for_each(|partner| self.put_partner(partner));
@@ -449,6 +474,9 @@ impl Engine {
         }
         for jti in of(ChangedNoun::RevokedToken) {
             self.skip_unreadable("revoked token", self.apply_revoked_token(jti).await)?;
+        }
+        if !of(ChangedNoun::Catalogue).is_empty() {
+            self.skip_unreadable("catalogue", self.reload_catalogue().await)?;
         }
         if !of(ChangedNoun::SigningKey).is_empty() {
             self.skip_unreadable("signing key", self.reload_signing_keys().await)?;

@@ -5,29 +5,39 @@
 //! randomness come in as arguments ([`Clock`], [`Randomness`]; law 8). The checks on the hot path
 //! are synchronous, read memory only and cost the same whatever the number of credentials.
 
+mod account;
 mod audit;
 mod authenticate;
 mod bulk;
 mod caller;
+mod catalogue;
+mod checkout;
 mod credential;
+mod delivery;
 mod described;
 mod directory;
 mod engine;
 mod evidence;
 mod explain;
 mod failures;
+mod hook;
 mod http_signature;
 mod integration;
+mod job;
 mod limit;
 mod nonces;
 mod numbered;
 mod operator;
+mod order;
 mod partner;
+mod payment;
 mod ports;
 mod property;
 mod proven;
+mod provision;
 mod refusal;
 mod rehash;
+mod renewal;
 mod replay;
 mod reseal;
 mod revoked;
@@ -39,21 +49,30 @@ mod token;
 mod usage;
 mod vault;
 
+pub use account::AccountChange;
 pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
 pub use caller::{Admitted, Caller};
+pub use catalogue::CatalogueVersion;
+pub use checkout::{Buyer, OrderRefusal, OrderWithLines, PricedCart};
 pub use credential::{
     Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, NewKey, RegisteredKey,
     Roll,
 };
+pub use delivery::MadeOf;
 pub use engine::{Engine, EngineSettings, FeedStanding};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
+pub use hook::HookSender;
+pub use job::JobKind;
 pub use limit::{
     CheckedLimit, CountedRoute, Exceeded, LimitSet, MOST_LIMITS, OverLimit, Standing, Taken,
 };
 pub use operator::{ActingOperator, Operator, OperatorTokenHash, Operators};
+pub use order::Acceptance;
+pub use payment::{ChargeOutcome, PretendProcessor, Processor, pretended_card};
 pub use ports::{Clock, Randomness};
 pub use proven::{BodyClaim, Proven};
+pub use provision::{InstanceOrder, Pretence, PretendProvisioner, ProvisionError, Provisioner};
 pub use refusal::{Refusal, Unproven};
 pub use reseal::{RESEAL_BATCH, Resealing};
 pub use signed_answer::{AnswerSignature, SignedAnswer};
@@ -65,7 +84,9 @@ pub use wayleave_protocol::body_digest::BodyCheck;
 pub use wayleave_protocol::http_signature::{PublicKey, PublicKeyError};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
-    AuditRow, Credential, CredentialFilter, CredentialWithSecrets, Database, Integration, Partner,
-    Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime, UsageGroups,
-    UsageKind, UsageQuestion, UsageSum,
+    Account, AuditRow, Belongs, Card, Charge, ChargeState, Credential, CredentialFilter,
+    CredentialWithSecrets, Customer, Database, Device, Instance, InstanceFilter, Integration, Job,
+    JobState, Mail, Order, OrderFilter, OrderLine, Partner, PlanTerm, Pool, PoolFilter,
+    PoolVersion, Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime,
+    UsageGroups, UsageKind, UsageQuestion, UsageSum,
 };

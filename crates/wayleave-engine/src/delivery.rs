@@ -1,0 +1,545 @@
+//! What a line of an order becomes: an instance, licences, a plan; and how that is taken back.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wayleave_core::order::Processing;
+use wayleave_core::{
+    Choice, InstanceId, LineDetails, NewInstance, OrderId, PlanTermId, PoolId, ProductKind,
+    Timestamp,
+};
+use wayleave_store::{Instance, Job, Order, OrderLine, PlanTerm, Pool, StoreError, Transaction};
+
+use crate::Refusal;
+use crate::checkout::read_details;
+use crate::engine::Engine;
+use crate::job::{Attempt, JobKind, done_on_conflict};
+use crate::ports::random;
+use crate::provision::{InstanceOrder, ProvisionError};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What an instance is made of: numbers of the catalogue's choices. Stored as JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+pub struct MadeOf {
+    /// Its region.
+    pub region: u32,
+    /// Its domain.
+    pub domain: u32,
+    /// Its theme.
+    pub theme: u32,
+    /// Its version.
+    pub version: u32,
+}
+
+/// What is written when a line is delivered.
+enum Delivery {
+    NewInstance(Instance, Job),
+    ChangedInstance(Instance, Job),
+    Licences {
+        pool: Pool,
+        is_new: bool,
+        version: String,
+        count: i64,
+        number: i64,
+    },
+    Upgraded {
+        pool: PoolId,
+        taken: Vec<(i64, i64)>,
+        version: String,
+        count: i64,
+        number: i64,
+    },
+    Plan(PlanTerm, Job),
+}
+
+/// Why a line cannot be delivered.
+enum Undelivered {
+    /// Not yet.
+    NotNow(String),
+    /// Never.
+    Never(String),
+    Refusal(Refusal),
+}
+
+impl From<Refusal> for Undelivered {
+    fn from(refusal: Refusal) -> Self {
+        Undelivered::Refusal(refusal)
+    }
+}
+
+impl From<StoreError> for Undelivered {
+    fn from(error: StoreError) -> Self {
+        Undelivered::Refusal(Refusal::Store(error))
+    }
+}
+
+impl From<ProvisionError> for Undelivered {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::NotNow(why) => Undelivered::NotNow(why),
+            ProvisionError::Never(why) => Undelivered::Never(why),
+        }
+    }
+}
+
+impl Engine {
+    /// Delivers one line; where that will never work, takes the order back.
+    pub(crate) async fn deliver(
+        &self,
+        id: OrderId,
+        processing: Processing,
+        line: OrderLine,
+    ) -> Result<Option<String>, Refusal> {
+        let order = self.order_by_id(id).await?.order;
+        let delivery = match self.prepare(&order, &line).await {
+            Ok(delivery) => delivery,
+            Err(Undelivered::NotNow(why)) => return Ok(Some(why)),
+            Err(Undelivered::Never(why)) => return self.compensate(id, processing, &why).await,
+            Err(Undelivered::Refusal(refusal)) => return Err(refusal),
+        };
+        let now = self.now();
+        let delivered = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                let object = write(transaction, &delivery, now).await?;
+                transaction.deliver_line(id, line.place, &object, now).await
+            })
+        });
+        match delivered.await {
+            Ok(()) => {
+                self.catch_up_soon().await;
+                Ok(None)
+            }
+            Err(StoreError::Refused(why)) => self.compensate(id, processing, why).await,
+            Err(error) => Err(Refusal::Store(error)),
+        }
+    }
+
+    /// Has made what is outside, and says what is to be written.
+    async fn prepare(&self, order: &Order, line: &OrderLine) -> Result<Delivery, Undelivered> {
+        match read_details(&line.details)? {
+            LineDetails::NewInstance(wanted) => self.prepare_instance(order, line, &wanted).await,
+            LineDetails::ChangeInstance { instance, displays } => {
+                let mut instance = self.instance_of(order, instance).await?;
+                self.provide(order, line, &instance.account_name, displays)
+                    .await?;
+                if instance.is_demo {
+                    instance.is_demo = false;
+                    instance.renewal_at = self.now().plus_months(line.price.months);
+                }
+                instance.displays = displays;
+                let job = self.renewal_job(&instance);
+                Ok(Delivery::ChangedInstance(instance, job))
+            }
+            LineDetails::RenewInstance { instance } => {
+                let mut instance = self.instance_of(order, instance).await?;
+                let from = instance.renewal_at.max(self.now());
+                instance.renewal_at = from.plus_months(line.price.months);
+                let job = self.renewal_job(&instance);
+                Ok(Delivery::ChangedInstance(instance, job))
+            }
+            LineDetails::Licences {
+                email,
+                version,
+                count,
+            } => {
+                self.prepare_licences(order, line, email, version, count)
+                    .await
+            }
+            LineDetails::Upgrade { pool, count } => self.prepare_upgrade(order, pool, count).await,
+            LineDetails::Plan { months, renews } => {
+                self.prepare_plan(order, line, months, renews).await
+            }
+        }
+    }
+
+    async fn prepare_instance(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+        wanted: &NewInstance,
+    ) -> Result<Delivery, Undelivered> {
+        let catalogue = self.catalogue_version(order.catalogue_version).await?;
+        let catalogue = &catalogue.catalogue;
+        let product = catalogue.product(line.product);
+        let is_demo = product.is_some_and(|product| product.kind == ProductKind::DemoInstance);
+        let number_of = |chosen: Option<u32>, choice: Option<&Choice>| {
+            chosen
+                .or(choice.map(|choice| choice.number))
+                .unwrap_or_default()
+        };
+        let made_of = MadeOf {
+            region: number_of(wanted.region, catalogue.regions.first()),
+            domain: number_of(wanted.domain, catalogue.domains.first()),
+            theme: number_of(wanted.theme, catalogue.themes.first()),
+            version: number_of(wanted.version, catalogue.instance_versions.last()),
+        };
+        self.must_be_free(&wanted.account_name).await?;
+        self.provide(order, line, &wanted.account_name, wanted.displays)
+            .await?;
+        let now = self.now();
+        let instance = Instance {
+            id: InstanceId::new(now, random(&*self.randomness)),
+            number: self.number().await?,
+            partner_id: order.partner_id,
+            customer_id: line.customer_id,
+            order_id: order.id,
+            account_name: wanted.account_name.clone(),
+            displays: wanted.displays,
+            is_demo,
+            is_monthly: wanted.is_monthly,
+            renews: wanted.renews,
+            made_of: serde_json::to_string(&made_of).map_err(|error| corrupt(&error))?,
+            renewal_at: match is_demo {
+                true => now.plus(DAY * catalogue.demo_days),
+                false => now.plus_months(line.price.months),
+            },
+            created_at: now,
+            removed_at: None,
+        };
+        let job = self.renewal_job(&instance);
+        Ok(Delivery::NewInstance(instance, job))
+    }
+
+    async fn must_be_free(&self, name: &str) -> Result<(), Undelivered> {
+        let wanted = name.to_owned();
+        let taken = self
+            .store
+            .read(move |reader| Box::pin(async move { reader.is_name_taken(&wanted).await }))
+            .await?;
+        match taken {
+            true => Err(Undelivered::Never(format!(
+                "the name {name} was taken meanwhile"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    async fn provide(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+        account_name: &str,
+        displays: u32,
+    ) -> Result<(), Undelivered> {
+        let wanted = InstanceOrder {
+            key: format!("{}/{}", order.id, line.place),
+            account_name: account_name.to_owned(),
+            displays,
+        };
+        Ok(self.provisioner.provide(&wanted).await?)
+    }
+
+    /// What is to be done when the time of an instance is over.
+    fn renewal_job(&self, instance: &Instance) -> Job {
+        let kind = match instance.is_demo {
+            true => JobKind::EndDemo,
+            false => JobKind::Renew,
+        };
+        let job = self.job(kind, instance.partner_id, instance.id, instance.renewal_at);
+        // One for each term.
+        let name = format!("{} {}", job.name, instance.renewal_at.unix_s());
+        Job { name, ..job }
+    }
+
+    async fn instance_of(&self, order: &Order, number: i64) -> Result<Instance, Undelivered> {
+        let partner_id = order.partner_id;
+        let found = self
+            .store
+            .read(move |reader| Box::pin(reader.instance_of_number(partner_id, number)))
+            .await?;
+        found.ok_or_else(|| Undelivered::Never("the instance is no longer there".to_owned()))
+    }
+
+    async fn prepare_licences(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+        email: String,
+        version: Option<String>,
+        count: u32,
+    ) -> Result<Delivery, Undelivered> {
+        let version = match version {
+            Some(version) => version,
+            None => self.newest_licence(order).await?,
+        };
+        let (partner_id, customer_id) = (order.partner_id, line.customer_id);
+        let address = email.clone();
+        let known = self
+            .store
+            .read(move |reader| {
+                Box::pin(async move {
+                    reader
+                        .pool_of_email(partner_id, customer_id, &address)
+                        .await
+                })
+            })
+            .await?;
+        let (now, is_new) = (self.now(), known.is_none());
+        let pool = match known {
+            Some(pool) => pool,
+            None => Pool {
+                id: PoolId::new(now, random(&*self.randomness)),
+                number: self.number().await?,
+                partner_id,
+                customer_id,
+                email,
+                created_at: now,
+            },
+        };
+        Ok(Delivery::Licences {
+            pool,
+            is_new,
+            version,
+            count: i64::from(count),
+            number: self.number().await?,
+        })
+    }
+
+    async fn newest_licence(&self, order: &Order) -> Result<String, Undelivered> {
+        let catalogue = self.catalogue_version(order.catalogue_version).await?;
+        let newest = catalogue.catalogue.licence_versions.last();
+        let newest = newest.map(|newest| newest.name.clone());
+        newest.ok_or_else(|| Undelivered::Never("there is no version".to_owned()))
+    }
+
+    /// The licences that are upgraded are taken from the oldest versions first.
+    async fn prepare_upgrade(
+        &self,
+        order: &Order,
+        pool: i64,
+        count: u32,
+    ) -> Result<Delivery, Undelivered> {
+        let newest = self.newest_licence(order).await?;
+        let partner_id = order.partner_id;
+        let rows = self
+            .store
+            .read(move |reader| Box::pin(reader.pool_versions(partner_id, pool)))
+            .await?;
+        let mut left = i64::from(count);
+        let mut taken = Vec::new();
+        let id = rows.first().map(|row| row.pool.id);
+        for row in rows.iter().filter(|row| row.version != newest) {
+            let some = row.licences.min(left);
+            if some > 0 {
+                taken.push((row.number, some));
+                left -= some;
+            }
+        }
+        match id {
+            Some(pool) if left == 0 => Ok(Delivery::Upgraded {
+                pool,
+                taken,
+                version: newest,
+                count: i64::from(count),
+                number: self.number().await?,
+            }),
+            _ => Err(Undelivered::Never(
+                "the pool no longer has so many licences to upgrade".to_owned(),
+            )),
+        }
+    }
+
+    async fn prepare_plan(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+        months: u32,
+        renews: bool,
+    ) -> Result<Delivery, Undelivered> {
+        let catalogue = self.catalogue_version(order.catalogue_version).await?;
+        let product = catalogue.catalogue.product(line.product);
+        let grants = product.and_then(|product| product.grants.as_ref());
+        let plan = grants.map(|grants| grants.plan.clone());
+        let plan = plan.ok_or_else(|| Undelivered::Never("the product is no plan".to_owned()))?;
+        let partner_id = order.partner_id;
+        let terms = self
+            .store
+            .read(move |reader| Box::pin(reader.plan_terms_of(partner_id)))
+            .await?;
+        // Bought while it lasts, it goes on where it would have ended.
+        let same = terms.iter().filter(|term| term.plan == plan);
+        let starts_at = same
+            .map(|term| term.ends_at)
+            .fold(self.now(), Timestamp::max);
+        let term = PlanTerm {
+            id: PlanTermId::new(self.now(), random(&*self.randomness)),
+            partner_id,
+            order_id: order.id,
+            plan,
+            catalogue_version: order.catalogue_version,
+            renews,
+            starts_at,
+            ends_at: starts_at.plus_months(months),
+            ended_at: None,
+        };
+        let job = self.job(JobKind::EndPlan, partner_id, term.id, term.ends_at);
+        Ok(Delivery::Plan(term, job))
+    }
+
+    /// Takes back what a line became, where it became something new. The inner error says why that
+    /// did not work yet.
+    pub(crate) async fn take_back(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+    ) -> Result<Result<(), String>, Refusal> {
+        if let LineDetails::NewInstance(wanted) = read_details(&line.details)? {
+            let name = &wanted.account_name;
+            let delivered = line.delivered_id.as_deref().map(str::parse::<InstanceId>);
+            // Somebody else's instance of this name is not ours to remove.
+            if delivered.is_none() && self.must_be_free(name).await.is_err() {
+                return Ok(Ok(()));
+            }
+            if let Err(error) = self.provisioner.remove(name).await {
+                return Ok(Err(error.to_string()));
+            }
+            if let Some(Ok(id)) = delivered {
+                self.remove_row(id).await?;
+            }
+        }
+        let partner_id = order.partner_id;
+        let term = line.delivered_id.as_deref().map(str::parse::<PlanTermId>);
+        if let Some(Ok(id)) = term {
+            let now = self.now();
+            let ended = self.store.write(now, move |transaction| {
+                Box::pin(async move { transaction.end_plan_term(partner_id, id, now).await })
+            });
+            match ended.await {
+                Ok(()) => self.catch_up_soon().await,
+                Err(StoreError::NotFound) => {}
+                Err(error) => return Err(Refusal::Store(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn remove_row(&self, id: InstanceId) -> Result<(), Refusal> {
+        let now = self.now();
+        let removed = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.remove_instance(id, now).await })
+        });
+        match removed.await {
+            Ok(()) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(Refusal::Store(error)),
+        }
+    }
+
+    /// Removes a demonstration whose time is over and that nobody bought.
+    pub(crate) async fn end_demo(&self, job: &Job) -> Result<Attempt, Refusal> {
+        let Ok(id) = job.object.parse::<InstanceId>() else {
+            return Ok(Attempt::GivenUp("this is no instance".to_owned()));
+        };
+        let found = self.store.read(move |reader| Box::pin(reader.instance(id)));
+        match found.await? {
+            Some(instance) if instance.is_demo && instance.removed_at.is_none() => {
+                self.remove_instance(&instance).await
+            }
+            _ => Ok(Attempt::Done),
+        }
+    }
+
+    /// Removes an instance: first outside, then its row, so that what is left of it is never unseen.
+    pub(crate) async fn remove_instance(&self, instance: &Instance) -> Result<Attempt, Refusal> {
+        let removed = self.provisioner.remove(&instance.account_name).await;
+        if let Err(error) = removed {
+            return Ok(Attempt::Again(error.to_string()));
+        }
+        self.remove_row(instance.id).await?;
+        Ok(Attempt::Done)
+    }
+
+    /// Ends a plan whose term is over.
+    pub(crate) async fn attempt_to_end_plan(&self, job: &Job) -> Result<Attempt, Refusal> {
+        let Ok(id) = job.object.parse::<PlanTermId>() else {
+            return Ok(Attempt::GivenUp("this is no plan".to_owned()));
+        };
+        let (partner_id, now) = (job.partner_id, self.now());
+        let ended = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.end_plan_term(partner_id, id, now).await })
+        });
+        match ended.await {
+            Ok(()) => {
+                self.catch_up_soon().await;
+                Ok(Attempt::Done)
+            }
+            Err(error) => done_on_conflict(error),
+        }
+    }
+}
+
+/// Writes what a line became, and gives its id.
+async fn write(
+    transaction: &mut Transaction,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    match delivery {
+        Delivery::NewInstance(instance, job) => {
+            transaction
+                .add_instance(instance)
+                .await
+                .map_err(|error| match error {
+                    StoreError::Conflict => StoreError::Refused("the name was taken meanwhile"),
+                    other => other,
+                })?;
+            transaction.add_job(job).await?;
+            Ok(instance.id.to_string())
+        }
+        Delivery::ChangedInstance(instance, job) => {
+            transaction
+                .change_instance(instance)
+                .await
+                .map_err(|error| match error {
+                    StoreError::NotFound => StoreError::Refused("the instance is no longer there"),
+                    other => other,
+                })?;
+            transaction.add_job(job).await?;
+            Ok(instance.id.to_string())
+        }
+        Delivery::Licences {
+            pool,
+            is_new,
+            version,
+            count,
+            number,
+        } => {
+            if *is_new {
+                transaction.add_pool(pool).await?;
+            }
+            let added = (*count, 0);
+            transaction
+                .add_licences(pool.id, version, added, *number, now)
+                .await?;
+            Ok(pool.id.to_string())
+        }
+        Delivery::Upgraded {
+            pool,
+            taken,
+            version,
+            count,
+            number,
+        } => {
+            for (row, some) in taken {
+                transaction.take_licences(*row, *some).await?;
+            }
+            let added = (*count, *count);
+            transaction
+                .add_licences(*pool, version, added, *number, now)
+                .await?;
+            Ok(pool.to_string())
+        }
+        Delivery::Plan(term, job) => {
+            transaction.add_plan_term(term).await?;
+            transaction.add_job(job).await?;
+            Ok(term.id.to_string())
+        }
+    }
+}
+
+fn corrupt(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::Store(StoreError::Corrupt {
+        noun: "instance",
+        why: error.to_string(),
+    })
+}

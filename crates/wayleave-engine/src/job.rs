@@ -1,0 +1,236 @@
+//! Work that is done later, once, by whichever node comes first: jobs in the store, on the one clock.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wayleave_core::UnknownWord;
+use wayleave_store::{Job, StoreError};
+
+use crate::Refusal;
+use crate::engine::Engine;
+
+/// How often it is looked for jobs that are due.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How many are taken at once.
+const AT_ONCE: i64 = 50;
+/// How long a node has a job to itself; one that ended meanwhile is followed by another.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// The first wait after a failure; each further one is twice as long, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// What a job does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobKind {
+    /// Takes an order that was accepted to its end: pays, delivers, completes.
+    Advance,
+    /// Lets a quote expire that nobody accepted.
+    ExpireQuote,
+    /// Calls the address that waits for the end of an order.
+    Hook,
+    /// Sends mail.
+    Mail,
+    /// Removes a demonstration whose time is over.
+    EndDemo,
+    /// Renews an instance, or removes it, at the end of its term.
+    Renew,
+    /// Reminds of the end of a term.
+    Remind,
+    /// Ends a plan, or begins its next term.
+    EndPlan,
+}
+
+impl JobKind {
+    /// Every kind.
+    pub const ALL: [JobKind; 8] = [
+        JobKind::Advance,
+        JobKind::ExpireQuote,
+        JobKind::Hook,
+        JobKind::Mail,
+        JobKind::EndDemo,
+        JobKind::Renew,
+        JobKind::Remind,
+        JobKind::EndPlan,
+    ];
+
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobKind::Advance => "advance",
+            JobKind::ExpireQuote => "expire-quote",
+            JobKind::Hook => "hook",
+            JobKind::Mail => "mail",
+            JobKind::EndDemo => "end-demo",
+            JobKind::Renew => "renew",
+            JobKind::Remind => "remind",
+            JobKind::EndPlan => "end-plan",
+        }
+    }
+}
+
+impl FromStr for JobKind {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        JobKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownWord {
+                noun: "job",
+                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan",
+            })
+    }
+}
+
+/// How an attempt at a job ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// There is nothing more to do; whatever it did has noted that already or needs no note.
+    Done,
+    /// It is tried again after a while.
+    Again(String),
+    /// It is given up, and somebody has to look.
+    GivenUp(String),
+}
+
+impl Engine {
+    pub(crate) fn start_jobs(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.store.runtime().handle().spawn(async move {
+            loop {
+                tokio::time::sleep(INTERVAL).await;
+                let Some(engine) = engine.upgrade() else { return };
+                if let Err(error) = engine.run_jobs().await {
+                    tracing::warn!(environment = %engine.environment(), %error, "jobs could not be read");
+                }
+            }
+        });
+    }
+
+    /// Runs what is due; gives how many jobs that were.
+    pub async fn run_jobs(self: &Arc<Self>) -> Result<usize, Refusal> {
+        let now = self.now();
+        let due = self
+            .store
+            .read(move |reader| Box::pin(reader.due_jobs(now, AT_ONCE)))
+            .await?;
+        let mut running = tokio::task::JoinSet::new();
+        for job in due {
+            let engine = self.clone();
+            let handle = self.store.runtime().handle().clone();
+            running.spawn_on(async move { engine.run_job(job).await }, &handle);
+        }
+        let mut done = 0;
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok(Ok(())) => done += 1,
+                Ok(Err(error)) => return Err(error),
+                Err(error) => tracing::error!(%error, "a job panicked"),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn run_job(&self, job: Job) -> Result<(), Refusal> {
+        let now = self.now();
+        let name = job.name.clone();
+        let taken = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.lease_job(&name, now, now.plus(LEASE)).await })
+        });
+        if !taken.await? {
+            return Ok(());
+        }
+        let attempt = self.attempt(&job).await;
+        self.note_attempt(job, attempt).await
+    }
+
+    async fn attempt(&self, job: &Job) -> Attempt {
+        let Ok(kind) = job.kind.parse::<JobKind>() else {
+            return Attempt::GivenUp("this version knows no such job".to_owned());
+        };
+        let attempted = match kind {
+            JobKind::Advance => self.attempt_to_advance(job).await,
+            JobKind::ExpireQuote => self.expire_quote(job).await,
+            JobKind::Hook => self.attempt_hook(job).await,
+            JobKind::Mail => self.send_mail(job).await,
+            JobKind::EndDemo => self.end_demo(job).await,
+            JobKind::Renew => self.attempt_renewal(job).await,
+            JobKind::Remind => self.remind(job).await,
+            JobKind::EndPlan => self.attempt_to_end_plan(job).await,
+        };
+        attempted.unwrap_or_else(|error| Attempt::Again(error.to_string()))
+    }
+
+    async fn note_attempt(&self, job: Job, attempt: Attempt) -> Result<(), Refusal> {
+        let now = self.now();
+        let environment = self.environment();
+        let noted = match attempt {
+            Attempt::Done => {
+                self.store
+                    .write(now, move |transaction| {
+                        Box::pin(async move { transaction.finish_job(&job.name, now).await })
+                    })
+                    .await
+            }
+            Attempt::Again(error) => {
+                tracing::warn!(%environment, job = job.name, error, "a job is tried again later");
+                let again_at = now.plus(wait_after(job.attempts));
+                self.store
+                    .write(now, move |transaction| {
+                        Box::pin(async move {
+                            let again_at = Some(again_at);
+                            transaction
+                                .postpone_job(&job.name, again_at, &error, now)
+                                .await
+                        })
+                    })
+                    .await
+            }
+            Attempt::GivenUp(error) => {
+                tracing::error!(%environment, job = job.name, error, "a job was given up");
+                self.store
+                    .write(now, move |transaction| {
+                        Box::pin(async move {
+                            transaction.postpone_job(&job.name, None, &error, now).await
+                        })
+                    })
+                    .await
+            }
+        };
+        noted.map_err(Refusal::Store)
+    }
+}
+
+/// How long is waited after so many attempts.
+pub(crate) fn wait_after(attempts: i64) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << attempts.clamp(0, 20));
+    doubled.min(LONGEST_WAIT)
+}
+
+/// The end of a job whose object no longer is what it was noted for.
+pub(crate) fn done_on_conflict(error: StoreError) -> Result<Attempt, Refusal> {
+    match error {
+        StoreError::Conflict | StoreError::NotFound => Ok(Attempt::Done),
+        other => Err(Refusal::Store(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_as_itself() {
+        for kind in JobKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_end_somewhere() {
+        assert_eq!(wait_after(0), Duration::from_secs(1));
+        assert_eq!(wait_after(3), Duration::from_secs(8));
+        assert_eq!(wait_after(i64::MAX), LONGEST_WAIT);
+    }
+}

@@ -1,0 +1,471 @@
+//! From a quote to what was bought: accepted, paid, delivered, complete; or given back.
+//!
+//! One function, [`Engine::advance`], takes an order from wherever it stands as far as it comes.
+//! Whoever accepts a quote calls it at once; a job that was noted with the acceptance calls it again
+//! after whatever ended the first call. `docs/order-cycle.md` numbers its steps.
+
+use std::time::Duration;
+
+use wayleave_core::order::{Processing, Standing};
+use wayleave_core::{ChargeId, MailId, OrderId, OrderState, Timestamp};
+use wayleave_store::{Charge, ChargeState, Job, Order, OrderLine, StoreError};
+
+use crate::Refusal;
+use crate::checkout::{Buyer, OrderRefusal, OrderWithLines, is_monthly, read_details};
+use crate::engine::Engine;
+use crate::job::{Attempt, JobKind, LEASE, done_on_conflict};
+use crate::payment::ChargeOutcome;
+use crate::ports::random;
+
+/// How long whoever accepts a quote waits for its delivery; the job goes on with it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a quote was accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Acceptance {
+    /// Whether the saved card is charged.
+    pub auto_pay: bool,
+    /// What is called when the order is complete.
+    pub hook_url: Option<String>,
+}
+
+/// What is to be done with an order next.
+#[derive(PartialEq, Debug)]
+enum Step {
+    /// The processor has to say what became of the charge.
+    Charge(Processing, Charge),
+    /// A line has to be delivered.
+    Deliver(Processing, OrderLine),
+    /// Everything is delivered.
+    Complete(Processing),
+    /// Nothing.
+    Rest(OrderState),
+}
+
+/// How far an order came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Advanced {
+    /// As far as it comes by itself.
+    To(OrderState),
+    /// Something outside did not do its part yet.
+    Waits(String),
+}
+
+impl Engine {
+    /// Accepts a quote: charges the saved card or writes an invoice, and delivers what is paid or
+    /// free. The order that is given back may still be processing.
+    pub async fn process_quote(
+        &self,
+        buyer: Buyer,
+        number: i64,
+        acceptance: Acceptance,
+    ) -> Result<OrderWithLines, OrderRefusal> {
+        let found = self.order(buyer, number).await?;
+        let state = found.order.state;
+        let Standing::Quote(quote) = Standing::of(found.order.id, state) else {
+            return Err(OrderRefusal::Processed(state));
+        };
+        let now = self.now();
+        if found.order.expires_at <= now {
+            return Err(OrderRefusal::Processed(OrderState::Expired));
+        }
+        if let Some(url) = &acceptance.hook_url {
+            self.check_hook(url).map_err(OrderRefusal::Hook)?;
+        }
+        let charge = self.charge_for(&found, &acceptance)?;
+        let is_begun = found.order.totals.total.is_zero() || charge.is_some();
+        let (id, partner_id) = (found.order.id, buyer.partner_id);
+        let transition = match is_begun {
+            true => quote.begin(),
+            false => quote.invoice(),
+        };
+        // The call below has the order to itself for the time of a lease.
+        let advance = self.job(JobKind::Advance, partner_id, id, now.plus(LEASE));
+        let invoice = (!is_begun).then(|| self.invoice_of(&found));
+        let accepted = self
+            .store
+            .write(now, move |transaction| {
+                Box::pin(async move {
+                    transaction.move_order(transition, now).await?;
+                    let hook = acceptance.hook_url.as_deref();
+                    transaction
+                        .accept_order(id, acceptance.auto_pay, hook)
+                        .await?;
+                    if let Some(charge) = &charge {
+                        transaction.add_charge(charge).await?;
+                    }
+                    if let Some((link, mail)) = &invoice {
+                        transaction.set_payment_link(id, link).await?;
+                        transaction.add_job(mail).await?;
+                    } else {
+                        transaction.add_job(&advance).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await;
+        match accepted {
+            Err(StoreError::Conflict) => {
+                let now_at = self.order(buyer, number).await?.order.state;
+                return Err(OrderRefusal::Processed(now_at));
+            }
+            other => other?,
+        }
+        if is_begun {
+            self.advance_now(id).await;
+        }
+        let accepted = self.order(buyer, number).await?;
+        match accepted.order.state {
+            OrderState::Quote => Err(OrderRefusal::CardNeeded {
+                member: "autoPay",
+                why: "the saved card was declined, and what is paid by the month needs one that pays",
+            }),
+            _ => Ok(accepted),
+        }
+    }
+
+    /// The charge with which an order is to be paid; `None`: by invoice, or not at all.
+    fn charge_for(
+        &self,
+        found: &OrderWithLines,
+        acceptance: &Acceptance,
+    ) -> Result<Option<Charge>, OrderRefusal> {
+        let total = found.order.totals.total;
+        if total.is_zero() {
+            return Ok(None);
+        }
+        let monthly = has_monthly(&found.lines)?;
+        match (acceptance.auto_pay, &found.account.card) {
+            (true, Some(card)) => {
+                let now = self.now();
+                Ok(Some(Charge {
+                    id: ChargeId::new(now, random(&*self.randomness)),
+                    order_id: found.order.id,
+                    partner_id: found.order.partner_id,
+                    card: card.token.clone(),
+                    amount: total,
+                    state: ChargeState::Unknown,
+                    created_at: now,
+                    changed_at: now,
+                }))
+            }
+            (true, None) if monthly => Err(OrderRefusal::CardNeeded {
+                member: "autoPay",
+                why: "what is paid by the month needs a saved card",
+            }),
+            (false, None) if monthly => Err(OrderRefusal::CardNeeded {
+                member: "monthly_billing",
+                why: "what is paid by the month needs a saved card",
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where an order is paid, and the mail that says so.
+    fn invoice_of(&self, found: &OrderWithLines) -> (String, Job) {
+        let order = &found.order;
+        let link = format!("{}/pay/{}", self.settings.issuer, order.id);
+        let mail = self.mail_job(
+            order,
+            &found.account.billing_email,
+            format!("Invoice for order {}", order.number),
+            format!(
+                "Order {} comes to {} {}. Pay it here: {link}\n",
+                order.number,
+                order.totals.total,
+                order.totals.total.currency()
+            ),
+        );
+        (link, mail)
+    }
+
+    /// Takes an order as far as it comes within a time that a client waits.
+    async fn advance_now(&self, id: OrderId) {
+        match tokio::time::timeout(PATIENCE, self.advance(id)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(environment = %self.environment(), order = %id, %error, "an order goes on later");
+            }
+            Err(_) => {
+                tracing::info!(environment = %self.environment(), order = %id, "an order takes longer");
+            }
+        }
+    }
+
+    pub(crate) async fn attempt_to_advance(&self, job: &Job) -> Result<Attempt, Refusal> {
+        let Ok(id) = job.object.parse() else {
+            return Ok(Attempt::GivenUp("this is no order".to_owned()));
+        };
+        Ok(match self.advance(id).await? {
+            Advanced::To(_) => Attempt::Done,
+            Advanced::Waits(why) => Attempt::Again(why),
+        })
+    }
+
+    /// Takes an order from wherever it stands as far as it comes. Every step is one transaction, and
+    /// what is outside is asked under a key that was stored before, so that it may be called at any
+    /// time, and twice.
+    async fn advance(&self, id: OrderId) -> Result<Advanced, Refusal> {
+        loop {
+            let stepped = match self.next_step(id).await? {
+                Step::Charge(processing, charge) => self.take_charge(processing, charge).await,
+                Step::Deliver(processing, line) => self.deliver(id, processing, line).await,
+                Step::Complete(processing) => self.complete(id, processing).await,
+                Step::Rest(state) => return Ok(Advanced::To(state)),
+            };
+            match stepped {
+                Ok(None) => {}
+                Ok(Some(why)) => return Ok(Advanced::Waits(why)),
+                // Somebody else took this step: see what is next.
+                Err(Refusal::Store(StoreError::Conflict)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn next_step(&self, id: OrderId) -> Result<Step, Refusal> {
+        let read = self
+            .store
+            .read(move |reader| {
+                Box::pin(async move {
+                    let order = reader.order(id).await?.ok_or(StoreError::NotFound)?;
+                    let lines = reader.order_lines(id).await?;
+                    Ok((order, lines, reader.charges_of(id).await?))
+                })
+            })
+            .await?;
+        let (order, lines, mut charges) = read;
+        let processing = match Standing::of(id, order.state) {
+            Standing::Processing(processing) => processing,
+            _ => return Ok(Step::Rest(order.state)),
+        };
+        if let Some(charge) = charges.pop()
+            && charge.state == ChargeState::Unknown
+        {
+            return Ok(Step::Charge(processing, charge));
+        }
+        let next = lines.into_iter().find(|line| line.delivered_at.is_none());
+        Ok(match next {
+            Some(line) => Step::Deliver(processing, line),
+            None => Step::Complete(processing),
+        })
+    }
+
+    /// Asks the processor for the money of an order. What it cannot say is asked again.
+    async fn take_charge(
+        &self,
+        processing: Processing,
+        charge: Charge,
+    ) -> Result<Option<String>, Refusal> {
+        let outcome = self.processor.charge(&charge).await;
+        let (from, now) = (ChargeState::Unknown, self.now());
+        let to = match outcome {
+            ChargeOutcome::Unknown => {
+                return Ok(Some("whether the charge was paid is not known".to_owned()));
+            }
+            ChargeOutcome::Paid => {
+                let paid = self.store.write(now, move |transaction| {
+                    Box::pin(async move {
+                        let to = ChargeState::Paid;
+                        transaction.move_charge(charge.id, from, to, now).await
+                    })
+                });
+                return paid.await.map(|()| None).map_err(Refusal::Store);
+            }
+            ChargeOutcome::Declined => ChargeState::Declined,
+            ChargeOutcome::AuthenticationNeeded => ChargeState::AuthenticationNeeded,
+        };
+        let found = self.order_by_id(charge.order_id).await?;
+        let monthly = has_monthly(&found.lines).map_err(other)?;
+        let transition = match monthly {
+            true => processing.give_back(),
+            false => processing.fall_back(),
+        };
+        let invoice = (!monthly).then(|| self.invoice_of(&found));
+        let refused = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                transaction.move_charge(charge.id, from, to, now).await?;
+                transaction.move_order(transition, now).await?;
+                if let Some((link, mail)) = &invoice {
+                    transaction.set_payment_link(charge.order_id, link).await?;
+                    transaction.add_job(mail).await?;
+                }
+                Ok(())
+            })
+        });
+        refused.await.map(|()| None).map_err(Refusal::Store)
+    }
+
+    async fn complete(
+        &self,
+        id: OrderId,
+        processing: Processing,
+    ) -> Result<Option<String>, Refusal> {
+        let found = self.order_by_id(id).await?;
+        let (transition, now) = (processing.complete(), self.now());
+        let hook = found.order.hook_url.is_some();
+        let hook = hook.then(|| self.job(JobKind::Hook, found.order.partner_id, id, now));
+        let completed = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                transaction.move_order(transition, now).await?;
+                if let Some(hook) = &hook {
+                    transaction.add_job(hook).await?;
+                }
+                Ok(())
+            })
+        });
+        completed.await.map(|()| None).map_err(Refusal::Store)
+    }
+
+    /// An order with its lines, of whichever partner.
+    pub async fn order_by_id(&self, id: OrderId) -> Result<OrderWithLines, Refusal> {
+        let found = self
+            .store
+            .read(move |reader| {
+                Box::pin(async move {
+                    let order = reader.order(id).await?.ok_or(StoreError::NotFound)?;
+                    let lines = reader.order_lines(id).await?;
+                    Ok((order, lines))
+                })
+            })
+            .await;
+        let (order, lines) = found.map_err(crate::partner::not_found("order"))?;
+        let account = self.account(order.partner_id).await?;
+        Ok(OrderWithLines {
+            order,
+            lines,
+            account,
+        })
+    }
+
+    /// Takes back what was delivered of an order that cannot be delivered whole, gives the money
+    /// back, and says so.
+    pub(crate) async fn compensate(
+        &self,
+        id: OrderId,
+        processing: Processing,
+        why: &str,
+    ) -> Result<Option<String>, Refusal> {
+        let found = self.order_by_id(id).await?;
+        for line in &found.lines {
+            if let Err(why) = self.take_back(&found.order, line).await? {
+                return Ok(Some(why));
+            }
+        }
+        let charges = self
+            .store
+            .read(move |reader| Box::pin(reader.charges_of(id)))
+            .await?;
+        let paid = charges
+            .into_iter()
+            .filter(|charge| charge.state == ChargeState::Paid);
+        let paid: Vec<Charge> = paid.collect();
+        for charge in &paid {
+            if !self.processor.refund(charge).await {
+                return Ok(Some("the money could not be given back yet".to_owned()));
+            }
+        }
+        let (transition, now) = (processing.refund(), self.now());
+        let mail = self.mail_job(
+            &found.order,
+            &found.account.billing_email,
+            format!("Order {} could not be delivered", found.order.number),
+            format!("It was taken back, and what was paid is returned. Why: {why}\n"),
+        );
+        let refunded = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                for charge in &paid {
+                    let (from, to) = (ChargeState::Paid, ChargeState::Refunded);
+                    transaction.move_charge(charge.id, from, to, now).await?;
+                }
+                transaction.move_order(transition, now).await?;
+                transaction.add_job(&mail).await
+            })
+        });
+        refunded.await.map(|()| None).map_err(Refusal::Store)
+    }
+
+    pub(crate) async fn expire_quote(&self, job: &Job) -> Result<Attempt, Refusal> {
+        let Ok(id) = job.object.parse::<OrderId>() else {
+            return Ok(Attempt::GivenUp("this is no order".to_owned()));
+        };
+        let found = self.order_by_id(id).await?;
+        let Standing::Quote(quote) = Standing::of(id, found.order.state) else {
+            return Ok(Attempt::Done);
+        };
+        let (transition, now) = (quote.expire(), self.now());
+        let expired = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.move_order(transition, now).await })
+        });
+        match expired.await {
+            Ok(()) => Ok(Attempt::Done),
+            Err(error) => done_on_conflict(error),
+        }
+    }
+
+    /// The mail that tells a partner about an order, as a job in the outbox.
+    pub(crate) fn mail_job(
+        &self,
+        order: &Order,
+        recipient: &str,
+        subject: String,
+        body: String,
+    ) -> Job {
+        let now = self.now();
+        let id = MailId::new(now, random(&*self.randomness));
+        let payload = serde_json::json!({
+            "recipient": recipient,
+            "subject": subject,
+            "body": body,
+        });
+        Job {
+            payload: payload.to_string(),
+            ..self.job(JobKind::Mail, order.partner_id, id, now)
+        }
+    }
+
+    /// Delivers mail: into the pretended mailbox.
+    pub(crate) async fn send_mail(&self, job: &Job) -> Result<Attempt, Refusal> {
+        let Some(mail) = read_mail(job, self.now()) else {
+            return Ok(Attempt::GivenUp("this is no mail".to_owned()));
+        };
+        self.store
+            .write(self.now(), move |transaction| {
+                Box::pin(async move { transaction.add_mail(&mail).await })
+            })
+            .await?;
+        Ok(Attempt::Done)
+    }
+}
+
+fn read_mail(job: &Job, now: Timestamp) -> Option<wayleave_store::Mail> {
+    let payload: serde_json::Value = serde_json::from_str(&job.payload).ok()?;
+    let member = |name: &str| payload.get(name)?.as_str().map(str::to_owned);
+    Some(wayleave_store::Mail {
+        id: job.object.parse().ok()?,
+        partner_id: job.partner_id,
+        recipient: member("recipient")?,
+        subject: member("subject")?,
+        body: member("body")?,
+        created_at: now,
+    })
+}
+
+fn has_monthly(lines: &[OrderLine]) -> Result<bool, OrderRefusal> {
+    for line in lines {
+        if is_monthly(&read_details(&line.details)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn other(refusal: OrderRefusal) -> Refusal {
+    match refusal {
+        OrderRefusal::Other(refusal) => refusal,
+        refusal => Refusal::Store(StoreError::Corrupt {
+            noun: "order",
+            why: refusal.to_string(),
+        }),
+    }
+}
