@@ -113,3 +113,18 @@ pub fn check_account_name(name: &str) -> Result<(), &'static str> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_instance_is_a_host_label() {
+        for name in ["api", "apiX1y2Z", "a-b", &"n".repeat(50)] {
+            assert_eq!(check_account_name(name), Ok(()), "{name}");
+        }
+        for name in ["", "ab", "a_b", "a b", "-ab", "ab-", "ä12", &"n".repeat(51)] {
+            assert!(check_account_name(name).is_err(), "{name}");
+        }
+    }
+}

@@ -356,3 +356,236 @@ fn months_until(now: Timestamp, end: Timestamp) -> u32 {
         .find(|months| now.plus_months(*months) >= end)
         .unwrap_or(YEAR_MONTHS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Choice, NewInstance, Price, Recipient, STANDARD_PRICE_LIST, Tax};
+
+    const NOW: Timestamp = Timestamp::from_unix_s(1_800_000_000);
+
+    fn currency() -> Currency {
+        "GBP".parse().expect("a currency")
+    }
+
+    fn product(number: u32, kind: ProductKind) -> Product {
+        Product {
+            number,
+            kind,
+            name: format!("Product {number}"),
+            description: String::new(),
+            terms: String::new(),
+            delivery_terms: String::new(),
+            grants: None,
+        }
+    }
+
+    fn choices() -> Vec<Choice> {
+        let choice = |number, name: &str| Choice {
+            number,
+            name: name.to_owned(),
+        };
+        vec![choice(1, "1.7"), choice(2, "2")]
+    }
+
+    fn catalogue() -> Catalogue {
+        let price = |product, unit_minor| Price {
+            product,
+            currency: currency(),
+            unit_minor,
+            notes: String::new(),
+        };
+        Catalogue {
+            tax: Tax {
+                name: "VAT".to_owned(),
+                basis_points: 2_000,
+            },
+            products: vec![
+                product(1, ProductKind::LicencePool),
+                product(2, ProductKind::HostedInstance),
+                product(13, ProductKind::PoolUpgrade),
+                product(17, ProductKind::DemoInstance),
+            ],
+            price_lists: vec![PriceList {
+                name: STANDARD_PRICE_LIST.to_owned(),
+                discount_basis_points: 1_000,
+                prices: vec![price(1, 1_995), price(2, 350), price(13, 500)],
+            }],
+            regions: choices(),
+            domains: choices(),
+            themes: choices(),
+            instance_versions: choices(),
+            licence_versions: choices(),
+            reserved_names: ["admin".to_owned()].into(),
+            ..Catalogue::empty(currency())
+        }
+    }
+
+    fn priced(
+        product: u32,
+        details: LineDetails,
+        existing: Existing,
+    ) -> Result<LinePrice, LineFault> {
+        let catalogue = catalogue();
+        catalogue.check().expect("a catalogue");
+        let line = CartLine {
+            recipient: Recipient::Own,
+            product,
+            details,
+        };
+        let prices = pricing(&catalogue).lines(&[line], &[existing])?;
+        Ok(prices[0])
+    }
+
+    fn pricing(catalogue: &Catalogue) -> Pricing<'_> {
+        Pricing {
+            catalogue,
+            list: &catalogue.price_lists[0],
+            currency: currency(),
+            now: NOW,
+        }
+    }
+
+    fn licences(count: u32, version: Option<&str>) -> LineDetails {
+        LineDetails::Licences {
+            email: "ops@harbour.example".to_owned(),
+            version: version.map(str::to_owned),
+            count,
+        }
+    }
+
+    fn new_instance(displays: u32, is_monthly: bool) -> NewInstance {
+        NewInstance {
+            account_name: "apiX1y2Z".to_owned(),
+            displays,
+            is_monthly,
+            renews: false,
+            region: Some(1),
+            domain: None,
+            theme: None,
+            version: None,
+        }
+    }
+
+    fn instance(displays: u32, is_demo: bool, months: u32) -> Existing {
+        Existing::Instance {
+            displays,
+            is_demo,
+            is_monthly: false,
+            renewal_at: NOW.plus_months(months),
+        }
+    }
+
+    #[test]
+    fn units_times_months_is_what_a_line_costs() {
+        let minor = |product, details, existing| {
+            let price = priced(product, details, existing).expect("a price");
+            (price.quantity, price.months, price.total.minor())
+        };
+        let none = Existing::Nothing;
+        assert_eq!(minor(1, licences(2, None), none), (2, 1, 3_990));
+        let yearly = LineDetails::NewInstance(new_instance(3, false));
+        assert_eq!(minor(2, yearly.clone(), none), (3, 12, 12_600));
+        let monthly = LineDetails::NewInstance(new_instance(3, true));
+        assert_eq!(minor(2, monthly, none), (3, 1, 1_050));
+        assert_eq!(
+            minor(17, yearly, none),
+            (3, 12, 0),
+            "a demonstration is free"
+        );
+        let upgrade = LineDetails::Upgrade { pool: 7, count: 2 };
+        assert_eq!(
+            minor(13, upgrade, Existing::Pool { upgradable: 2 }),
+            (2, 1, 1_000)
+        );
+    }
+
+    #[test]
+    fn a_demonstration_is_paid_whole_and_more_displays_for_what_is_left() {
+        let change = |displays| LineDetails::ChangeInstance {
+            instance: 7,
+            displays,
+        };
+        let demo = priced(2, change(2), instance(2, true, 0)).expect("a price");
+        assert_eq!((demo.quantity, demo.months), (2, 12));
+        let more = priced(2, change(5), instance(2, false, 7)).expect("a price");
+        assert_eq!((more.quantity, more.months), (3, 7));
+        for displays in [1, 2] {
+            let fault = priced(2, change(displays), instance(2, false, 7));
+            let member = fault.expect_err("no price").member;
+            assert_eq!(member, LineMember::Displays, "{displays}");
+        }
+        let nothing = priced(2, change(2), Existing::Nothing);
+        assert_eq!(nothing.expect_err("no price").member, LineMember::Upgraded);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_its_member() {
+        let none = Existing::Nothing;
+        let named = |change: fn(&mut NewInstance)| {
+            let mut wanted = new_instance(1, false);
+            change(&mut wanted);
+            LineDetails::NewInstance(wanted)
+        };
+        let upgrade = LineDetails::Upgrade { pool: 7, count: 3 };
+        for (product, details, existing, member) in [
+            (99, licences(1, None), none, LineMember::Product),
+            (2, licences(1, None), none, LineMember::Product),
+            (1, licences(0, None), none, LineMember::Count),
+            (1, licences(MOST_UNITS + 1, None), none, LineMember::Count),
+            (1, licences(1, Some("9")), none, LineMember::LicenceVersion),
+            (
+                13,
+                upgrade.clone(),
+                Existing::Pool { upgradable: 2 },
+                LineMember::Count,
+            ),
+            (13, upgrade, none, LineMember::Upgraded),
+            (2, named(|w| w.displays = 0), none, LineMember::Displays),
+            (
+                2,
+                named(|w| w.account_name = "a_b".into()),
+                none,
+                LineMember::AccountName,
+            ),
+            (
+                2,
+                named(|w| w.account_name = "ADMIN".into()),
+                none,
+                LineMember::AccountName,
+            ),
+            (2, named(|w| w.region = Some(9)), none, LineMember::Region),
+            (
+                2,
+                named(|w| w.version = Some(9)),
+                none,
+                LineMember::InstanceVersion,
+            ),
+        ] {
+            let fault = priced(product, details.clone(), existing).expect_err("no price");
+            assert_eq!((fault.line, fault.member), (Some(0), member), "{details:?}");
+        }
+        let catalogue = catalogue();
+        let empty = pricing(&catalogue).lines(&[], &[]).expect_err("no price");
+        assert_eq!(empty.why, "Missing Line Items");
+    }
+
+    #[test]
+    fn subtotal_without_discount_with_tax_is_the_total() {
+        let catalogue = catalogue();
+        let line = priced(1, licences(2, None), Existing::Nothing).expect("a price");
+        let totals = pricing(&catalogue).totals(&[line, line]).expect("totals");
+        let minor = [totals.subtotal, totals.discount, totals.tax, totals.total].map(Money::minor);
+        assert_eq!(minor, [7_980, 798, 1_436, 8_618]);
+    }
+
+    #[test]
+    fn a_begun_month_counts_whole() {
+        for (seconds, months) in [(0, 1), (1, 1), (31 * 86_400, 1), (32 * 86_400, 2)] {
+            let end = NOW.plus(std::time::Duration::from_secs(seconds));
+            assert_eq!(months_until(NOW, end), months, "{seconds}");
+        }
+        assert_eq!(months_until(NOW, NOW.plus_months(12)), 12);
+        assert_eq!(months_until(NOW, NOW.plus_months(40)), 12);
+    }
+}
