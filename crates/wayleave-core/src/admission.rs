@@ -43,13 +43,14 @@ impl fmt::Display for NotAdmitted {
 impl std::error::Error for NotAdmitted {}
 
 impl Admission {
-    /// Decides for one caller. A lapsed partner is told so first, whatever else is wrong.
+    /// Decides for one caller, by its own scopes and those that were added to them. A lapsed partner
+    /// is told so first, whatever else is wrong.
     pub fn check(
         &self,
         membership: Membership,
         audience: Audience,
         scheme: Scheme,
-        scopes: &ScopeSet,
+        (own, added): (&ScopeSet, Option<&ScopeSet>),
     ) -> Result<(), NotAdmitted> {
         if membership == Membership::Lapsed {
             Err(NotAdmitted::Lapsed)
@@ -57,7 +58,7 @@ impl Admission {
             Err(NotAdmitted::Audience)
         } else if !self.schemes.contains(scheme) {
             Err(NotAdmitted::Scheme)
-        } else if !scopes.contains_all(&self.scopes) {
+        } else if !own.contain_all(added, &self.scopes) {
             Err(NotAdmitted::Scope)
         } else {
             Ok(())
@@ -81,7 +82,7 @@ mod tests {
     fn a_caller_passes_only_with_audience_scheme_and_scope() {
         let scopes: ScopeSet = "jobs:read jobs:write".parse().expect("scopes");
         let check = |membership, audience, scheme, scopes: &ScopeSet| {
-            admission().check(membership, audience, scheme, scopes)
+            admission().check(membership, audience, scheme, (scopes, None))
         };
         use Membership::{Admitted, Lapsed};
         assert_eq!(
@@ -109,5 +110,17 @@ mod tests {
             check(Lapsed, Audience::Access, Scheme::Bearer, &scopes),
             Err(NotAdmitted::Lapsed)
         );
+    }
+
+    #[test]
+    fn a_scope_may_come_from_what_was_added() {
+        let (none, jobs): (ScopeSet, ScopeSet) =
+            (ScopeSet::default(), "jobs:read".parse().expect("scopes"));
+        let check = |added| {
+            let (audience, scheme) = (Audience::Routes, Scheme::Bearer);
+            admission().check(Membership::Admitted, audience, scheme, (&none, added))
+        };
+        assert_eq!(check(None), Err(NotAdmitted::Scope));
+        assert_eq!(check(Some(&jobs)), Ok(()));
     }
 }

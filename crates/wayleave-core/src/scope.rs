@@ -53,10 +53,19 @@ impl ScopeSet {
 
     /// Whether every scope of the other set is in this one.
     pub fn contains_all(&self, other: &ScopeSet) -> bool {
-        other
-            .0
-            .iter()
-            .all(|scope| self.0.binary_search(scope).is_ok())
+        self.contain_all(None, other)
+    }
+
+    /// Whether every wanted scope is in this set or in another one.
+    pub fn contain_all(&self, other: Option<&ScopeSet>, wanted: &ScopeSet) -> bool {
+        let is_in = |set: &ScopeSet, scope| set.0.binary_search(scope).is_ok();
+        let mut wanted = wanted.0.iter();
+        wanted.all(|scope| is_in(self, scope) || other.is_some_and(|other| is_in(other, scope)))
+    }
+
+    /// The scopes of both.
+    pub fn union(&self, other: &ScopeSet) -> ScopeSet {
+        self.0.iter().chain(&other.0).cloned().collect()
     }
 
     /// The scopes, sorted.

@@ -9,6 +9,7 @@ use wayleave_core::{
 use wayleave_protocol::described::DescribedScheme;
 
 use crate::directory::{Grant, IntegrationEntry, LookupId};
+use crate::plan::Bought;
 
 /// Who made a request, proven.
 ///
@@ -79,6 +80,14 @@ impl Caller {
         self.narrowed.as_deref().unwrap_or(&self.grant.scopes)
     }
 
+    /// What the partner's plans add to that; nothing to a token that was asked for with fewer scopes.
+    fn bought(&self) -> Option<Arc<Bought>> {
+        match self.narrowed {
+            Some(_) => None,
+            None => self.integration.partner.bought(),
+        }
+    }
+
     /// Whether a public id, such as the access key in a path, names the credential that proved
     /// the request. GUIDs are compared without regard to case.
     pub fn is_named_by(&self, public_id: &str) -> bool {
@@ -89,7 +98,11 @@ impl Caller {
     /// (`docs/identity-headers.md`). `Wayleave-Scopes` and `Wayleave-Property` come only
     /// where there are any.
     pub fn identity(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
-        let scopes = (!self.scopes().is_empty()).then(|| self.scopes().to_string());
+        let scopes = match self.bought() {
+            Some(bought) => Some(self.scopes().union(&bought.scopes).to_string()),
+            None => (!self.scopes().is_empty()).then(|| self.scopes().to_string()),
+        };
+        let scopes = scopes.filter(|scopes| !scopes.is_empty());
         let property = self.property_id().map(|id| id.to_string());
         [
             (
@@ -122,7 +135,10 @@ impl Caller {
         if membership == Membership::Admitted && !self.grant.schemes.contains(self.scheme) {
             return Err(NotAdmitted::Scheme);
         }
-        admission.check(membership, self.audience(), self.scheme, self.scopes())?;
+        let bought = self.bought();
+        let further = bought.as_ref().map(|bought| &bought.scopes);
+        let scopes = (self.scopes(), further);
+        admission.check(membership, self.audience(), self.scheme, scopes)?;
         Ok(Admitted(self))
     }
 }

@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use arc_swap::ArcSwapOption;
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ use wayleave_protocol::guid;
 use wayleave_protocol::http_signature::PublicKey;
 use wayleave_store::{CredentialWithSecrets, Partner, Secret, SecretForm};
 
+use crate::plan::Bought;
 use crate::vault::{MasterKeyError, Vault};
 
 /// Enough that two cores hardly ever meet at one lock.
@@ -68,6 +70,8 @@ pub(crate) struct PartnerEntry {
     lapsed: AtomicBool,
     /// The number of its plan, or [`NO_PLAN`].
     plan: AtomicU32,
+    /// What the plans that it bought give it now.
+    bought: ArcSwapOption<Bought>,
 }
 
 impl PartnerEntry {
@@ -79,9 +83,17 @@ impl PartnerEntry {
         }
     }
 
-    /// The number of its plan, where it has one.
+    /// The number of its plan, where it has one: what it bought counts before what it was given.
     pub(crate) fn plan(&self) -> Option<u32> {
+        if let Some(bought) = &*self.bought.load() {
+            return Some(bought.plan);
+        }
         Some(self.plan.load(Ordering::Relaxed)).filter(|plan| *plan != NO_PLAN)
+    }
+
+    /// What the plans that it bought give it now.
+    pub(crate) fn bought(&self) -> Option<Arc<Bought>> {
+        self.bought.load_full()
     }
 }
 
@@ -480,6 +492,11 @@ impl Directory {
         entry.plan.store(plan.unwrap_or(NO_PLAN), Ordering::Relaxed);
     }
 
+    /// What a partner's plans give it from now on.
+    pub(crate) fn put_bought(&self, id: PartnerId, bought: Option<Arc<Bought>>) {
+        self.partner(id).bought.store(bought);
+    }
+
     /// The numbers of the plans that partners have.
     pub(crate) fn plans(&self) -> BTreeSet<u32> {
         let partners = self.partners.lock();
@@ -492,6 +509,7 @@ impl Directory {
                 id,
                 lapsed: AtomicBool::new(false),
                 plan: AtomicU32::new(NO_PLAN),
+                bought: ArcSwapOption::empty(),
             })
         };
         self.partners.lock().entry(id).or_insert_with(fresh).clone()

@@ -308,6 +308,7 @@ impl Engine {
         partners
             .iter()
             .for_each(|partner| self.put_partner(partner));
+        self.apply_all_plan_terms().await?;
         let now = self.now();
         let revoked = self
             .store
@@ -477,6 +478,7 @@ impl Engine {
         }
         if !of(ChangedNoun::Catalogue).is_empty() {
             self.skip_unreadable("catalogue", self.reload_catalogue().await)?;
+            self.skip_unreadable("plan", self.apply_all_plan_terms().await)?;
         }
         if !of(ChangedNoun::SigningKey).is_empty() {
             self.skip_unreadable("signing key", self.reload_signing_keys().await)?;
@@ -507,7 +509,7 @@ impl Engine {
         if let Some(partner) = &read {
             self.put_partner(partner);
         }
-        Ok(())
+        self.apply_plan_terms(id).await
     }
 
     fn put_partner(&self, partner: &Partner) {

@@ -31,6 +31,7 @@ mod operator;
 mod order;
 mod partner;
 mod payment;
+mod plan;
 mod ports;
 mod property;
 mod proven;

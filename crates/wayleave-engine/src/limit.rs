@@ -243,6 +243,8 @@ pub(crate) struct Limits {
     /// Names of plans; their numbers are the places in `plans`.
     plan_names: Numbered,
     plans: ArcSwap<Vec<Option<Arc<LimitSet>>>>,
+    /// The same of plans that are sold.
+    sold: ArcSwap<Vec<Option<Arc<LimitSet>>>>,
     rates: Rates,
     quotas: Arc<Quotas>,
     too_fast: AtomicU64,
@@ -256,6 +258,7 @@ impl Limits {
             routes: Numbered::default(),
             plan_names: Numbered::default(),
             plans: ArcSwap::default(),
+            sold: ArcSwap::default(),
             rates: Rates::default(),
             quotas: Quotas::new(store, clock),
             too_fast: AtomicU64::new(0),
@@ -273,12 +276,29 @@ impl Limits {
     }
 
     fn plan(&self, number: u32) -> Option<Arc<LimitSet>> {
-        self.plans.load().get(number as usize).cloned().flatten()
+        let configured = self.plans.load().get(number as usize).cloned().flatten();
+        configured.or_else(|| self.sold.load().get(number as usize).cloned().flatten())
     }
 
     fn plan_name(&self, number: u32) -> String {
         let name = self.plan_names.text(number);
         name.as_deref().unwrap_or_default().to_owned()
+    }
+
+    /// Takes over a plan that is sold, and gives its number.
+    pub(crate) fn put_sold_plan(&self, name: &str, limits: &[Limit]) -> u32 {
+        let number = self.plan_number(name);
+        let place = number as usize;
+        let set = Arc::new(LimitSet::new(limits, &self.numbers));
+        self.sold.rcu(|sold| {
+            let mut sold = Vec::clone(sold);
+            if sold.len() <= place {
+                sold.resize_with(place + 1, || None);
+            }
+            sold[place] = Some(set.clone());
+            sold
+        });
+        number
     }
 
     fn set_plans(&self, plans: &[Plan]) {
