@@ -34,6 +34,14 @@ impl Buyer {
         }
     }
 
+    /// A partner itself, on whose behalf a job acts that it caused.
+    pub(crate) fn whole(partner_id: PartnerId) -> Self {
+        Buyer {
+            partner_id,
+            only: None,
+        }
+    }
+
     /// Whose account is bought with.
     pub fn partner_id(self) -> PartnerId {
         self.partner_id
@@ -140,10 +148,20 @@ impl Engine {
         buyer: Buyer,
         lines: &[CartLine],
     ) -> Result<OrderWithLines, OrderRefusal> {
+        let id = OrderId::new(self.now(), random(&*self.randomness));
+        self.checkout_as(id, buyer, lines).await
+    }
+
+    /// The same with an id that is known beforehand.
+    pub(crate) async fn checkout_as(
+        &self,
+        id: OrderId,
+        buyer: Buyer,
+        lines: &[CartLine],
+    ) -> Result<OrderWithLines, OrderRefusal> {
         let looked = self.look_at(buyer, lines).await?;
         let account = looked.priced.account.clone();
         let now = self.now();
-        let id = OrderId::new(now, random(&*self.randomness));
         let quote_days = looked.catalogue.catalogue.quote_days;
         let order = Order {
             id,

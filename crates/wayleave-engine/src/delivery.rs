@@ -13,11 +13,14 @@ use wayleave_store::{Instance, Job, Order, OrderLine, PlanTerm, Pool, StoreError
 use crate::Refusal;
 use crate::checkout::read_details;
 use crate::engine::Engine;
-use crate::job::{Attempt, JobKind, done_on_conflict};
+use crate::job::{Attempt, JobKind};
 use crate::ports::random;
 use crate::provision::{InstanceOrder, ProvisionError};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long before the end of a term, and of a demonstration, its owner is reminded.
+const REMINDED_OF_TERM: Duration = Duration::from_secs(30 * 24 * 3600);
+const REMINDED_OF_DEMO: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// What an instance is made of: numbers of the catalogue's choices. Stored as JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
@@ -34,8 +37,8 @@ pub struct MadeOf {
 
 /// What is written when a line is delivered.
 enum Delivery {
-    NewInstance(Instance, Job),
-    ChangedInstance(Instance, Job),
+    NewInstance(Instance, Vec<Job>),
+    ChangedInstance(Instance, Vec<Job>),
     Licences {
         pool: Pool,
         is_new: bool,
@@ -95,7 +98,9 @@ impl Engine {
         let delivery = match self.prepare(&order, &line).await {
             Ok(delivery) => delivery,
             Err(Undelivered::NotNow(why)) => return Ok(Some(why)),
-            Err(Undelivered::Never(why)) => return self.compensate(id, processing, &why).await,
+            Err(Undelivered::Never(why)) => {
+                return self.compensate(processing.refund(), &why).await;
+            }
             Err(Undelivered::Refusal(refusal)) => return Err(refusal),
         };
         let now = self.now();
@@ -110,7 +115,7 @@ impl Engine {
                 self.catch_up_soon().await;
                 Ok(None)
             }
-            Err(StoreError::Refused(why)) => self.compensate(id, processing, why).await,
+            Err(StoreError::Refused(why)) => self.compensate(processing.refund(), why).await,
             Err(error) => Err(Refusal::Store(error)),
         }
     }
@@ -128,15 +133,15 @@ impl Engine {
                     instance.renewal_at = self.now().plus_months(line.price.months);
                 }
                 instance.displays = displays;
-                let job = self.renewal_job(&instance);
-                Ok(Delivery::ChangedInstance(instance, job))
+                let jobs = self.term_jobs(&instance);
+                Ok(Delivery::ChangedInstance(instance, jobs))
             }
             LineDetails::RenewInstance { instance } => {
                 let mut instance = self.instance_of(order, instance).await?;
                 let from = instance.renewal_at.max(self.now());
                 instance.renewal_at = from.plus_months(line.price.months);
-                let job = self.renewal_job(&instance);
-                Ok(Delivery::ChangedInstance(instance, job))
+                let jobs = self.term_jobs(&instance);
+                Ok(Delivery::ChangedInstance(instance, jobs))
             }
             LineDetails::Licences {
                 email,
@@ -197,8 +202,8 @@ impl Engine {
             created_at: now,
             removed_at: None,
         };
-        let job = self.renewal_job(&instance);
-        Ok(Delivery::NewInstance(instance, job))
+        let jobs = self.term_jobs(&instance);
+        Ok(Delivery::NewInstance(instance, jobs))
     }
 
     async fn must_be_free(&self, name: &str) -> Result<(), Undelivered> {
@@ -230,16 +235,23 @@ impl Engine {
         Ok(self.provisioner.provide(&wanted).await?)
     }
 
-    /// What is to be done when the time of an instance is over.
-    fn renewal_job(&self, instance: &Instance) -> Job {
-        let kind = match instance.is_demo {
-            true => JobKind::EndDemo,
-            false => JobKind::Renew,
+    /// What is to be done at the end of the term of an instance, and before it.
+    fn term_jobs(&self, instance: &Instance) -> Vec<Job> {
+        let (end, ahead) = match instance.is_demo {
+            true => (JobKind::EndDemo, REMINDED_OF_DEMO),
+            false => (JobKind::Renew, REMINDED_OF_TERM),
         };
-        let job = self.job(kind, instance.partner_id, instance.id, instance.renewal_at);
-        // One for each term.
-        let name = format!("{} {}", job.name, instance.renewal_at.unix_s());
-        Job { name, ..job }
+        let due = instance.renewal_at;
+        [(end, due), (JobKind::Remind, due.minus(ahead))]
+            .into_iter()
+            .filter(|(_, at)| *at > self.now())
+            .map(|(kind, at)| {
+                let job = self.job(kind, instance.partner_id, instance.id, at);
+                // One of each for each term.
+                let name = format!("{} {}", job.name, due.unix_s());
+                Job { name, ..job }
+            })
+            .collect()
     }
 
     async fn instance_of(&self, order: &Order, number: i64) -> Result<Instance, Undelivered> {
@@ -448,24 +460,6 @@ impl Engine {
         self.remove_row(instance.id).await?;
         Ok(Attempt::Done)
     }
-
-    /// Ends a plan whose term is over.
-    pub(crate) async fn attempt_to_end_plan(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<PlanTermId>() else {
-            return Ok(Attempt::GivenUp("this is no plan".to_owned()));
-        };
-        let (partner_id, now) = (job.partner_id, self.now());
-        let ended = self.store.write(now, move |transaction| {
-            Box::pin(async move { transaction.end_plan_term(partner_id, id, now).await })
-        });
-        match ended.await {
-            Ok(()) => {
-                self.catch_up_soon().await;
-                Ok(Attempt::Done)
-            }
-            Err(error) => done_on_conflict(error),
-        }
-    }
 }
 
 /// Writes what a line became, and gives its id.
@@ -475,7 +469,7 @@ async fn write(
     now: Timestamp,
 ) -> Result<String, StoreError> {
     match delivery {
-        Delivery::NewInstance(instance, job) => {
+        Delivery::NewInstance(instance, jobs) => {
             transaction
                 .add_instance(instance)
                 .await
@@ -483,10 +477,12 @@ async fn write(
                     StoreError::Conflict => StoreError::Refused("the name was taken meanwhile"),
                     other => other,
                 })?;
-            transaction.add_job(job).await?;
+            for job in jobs {
+                transaction.add_job(job).await?;
+            }
             Ok(instance.id.to_string())
         }
-        Delivery::ChangedInstance(instance, job) => {
+        Delivery::ChangedInstance(instance, jobs) => {
             transaction
                 .change_instance(instance)
                 .await
@@ -494,7 +490,9 @@ async fn write(
                     StoreError::NotFound => StoreError::Refused("the instance is no longer there"),
                     other => other,
                 })?;
-            transaction.add_job(job).await?;
+            for job in jobs {
+                transaction.add_job(job).await?;
+            }
             Ok(instance.id.to_string())
         }
         Delivery::Licences {

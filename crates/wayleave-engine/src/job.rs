@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wayleave_core::UnknownWord;
+use wayleave_core::{Timestamp, UnknownWord};
 use wayleave_store::{Job, StoreError};
 
 use crate::Refusal;
@@ -88,6 +88,8 @@ impl FromStr for JobKind {
 pub(crate) enum Attempt {
     /// There is nothing more to do; whatever it did has noted that already or needs no note.
     Done,
+    /// There is nothing to do before this moment.
+    Later(Timestamp),
     /// It is tried again after a while.
     Again(String),
     /// It is given up, and somebody has to look.
@@ -170,6 +172,15 @@ impl Engine {
                 self.store
                     .write(now, move |transaction| {
                         Box::pin(async move { transaction.finish_job(&job.name, now).await })
+                    })
+                    .await
+            }
+            Attempt::Later(at) => {
+                self.store
+                    .write(now, move |transaction| {
+                        Box::pin(async move {
+                            transaction.postpone_job(&job.name, Some(at), "", now).await
+                        })
                     })
                     .await
             }

@@ -43,6 +43,7 @@ mod replay;
 mod reseal;
 mod revoked;
 mod seen;
+mod settlement;
 mod signed_answer;
 mod signing_keys;
 mod sigv4;

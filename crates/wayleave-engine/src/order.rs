@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use wayleave_core::order::{Processing, Standing};
+use wayleave_core::order::{Processing, Standing, Transition};
 use wayleave_core::{ChargeId, MailId, OrderId, OrderState, Timestamp};
 use wayleave_store::{Charge, ChargeState, Job, Order, OrderLine, StoreError};
 
@@ -180,7 +180,7 @@ impl Engine {
     }
 
     /// Takes an order as far as it comes within a time that a client waits.
-    async fn advance_now(&self, id: OrderId) {
+    pub(crate) async fn advance_now(&self, id: OrderId) {
         match tokio::time::timeout(PATIENCE, self.advance(id)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
@@ -338,14 +338,14 @@ impl Engine {
         })
     }
 
-    /// Takes back what was delivered of an order that cannot be delivered whole, gives the money
-    /// back, and says so.
+    /// Takes back what was delivered of an order that is given up, gives the money back, and says so.
+    /// Gives why that has to wait, where it has.
     pub(crate) async fn compensate(
         &self,
-        id: OrderId,
-        processing: Processing,
+        transition: Transition,
         why: &str,
     ) -> Result<Option<String>, Refusal> {
+        let id = transition.order();
         let found = self.order_by_id(id).await?;
         for line in &found.lines {
             if let Err(why) = self.take_back(&found.order, line).await? {
@@ -365,12 +365,12 @@ impl Engine {
                 return Ok(Some("the money could not be given back yet".to_owned()));
             }
         }
-        let (transition, now) = (processing.refund(), self.now());
+        let now = self.now();
         let mail = self.mail_job(
             &found.order,
             &found.account.billing_email,
-            format!("Order {} could not be delivered", found.order.number),
-            format!("It was taken back, and what was paid is returned. Why: {why}\n"),
+            format!("Order {} was taken back", found.order.number),
+            format!("What was paid is returned. Why: {why}\n"),
         );
         let refunded = self.store.write(now, move |transaction| {
             Box::pin(async move {
