@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wayleave_core::{
-    Admission, Audience, CredentialId, Environment, IntegrationId, Membership, NotAdmitted,
-    PartnerId, PropertyId, Scheme, ScopeSet,
+    Admission, Audience, CredentialId, CustomerId, Environment, IntegrationId, Membership,
+    NotAdmitted, PartnerId, PropertyId, Scheme, ScopeSet,
 };
 
 use wayleave_protocol::described::DescribedScheme;
@@ -58,6 +58,12 @@ impl Caller {
     /// The property whose key set proved it.
     pub fn property_id(&self) -> Option<PropertyId> {
         self.grant.property
+    }
+
+    /// The customer to whom the credential is limited, where it is: everything else of the partner is
+    /// not there for it.
+    pub fn customer_id(&self) -> Option<CustomerId> {
+        self.grant.customer
     }
 
     /// What the credential opens.

@@ -30,7 +30,7 @@ impl Buyer {
         let caller = admitted.caller();
         Buyer {
             partner_id: caller.partner_id(),
-            only: None,
+            only: caller.customer_id(),
         }
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, Environment, IntegrationId, PropertyId, PublicId,
-    Scheme, SchemeSet, ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, CustomerId, Environment, IntegrationId, PropertyId,
+    PublicId, Scheme, SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_protocol::http_signature::PublicKey;
@@ -38,6 +38,8 @@ pub struct NewCredential {
     pub integration_id: IntegrationId,
     /// The property whose key set it is to be: one of the integration's partner.
     pub property_id: Option<PropertyId>,
+    /// The customer to whom it is to be limited: one of the integration's partner.
+    pub customer_id: Option<CustomerId>,
     /// What it is used for, for people; may be empty.
     pub name: String,
     /// What it opens.
@@ -216,7 +218,7 @@ impl Engine {
         let integration = read.await?.ok_or(Refusal::NotFound {
             noun: "integration",
         })?;
-        let new_property = new.property_id;
+        let (new_property, new_customer) = (new.property_id, new.customer_id);
         let (mut stored, secret) = self.compose(new)?;
         stored.credential.partner_id = integration.partner_id;
         let act = Act::new("credential.create", stored.credential.id).with(json!({
@@ -224,6 +226,7 @@ impl Engine {
             "audience": stored.credential.audience.as_str(),
             "public_id": stored.credential.public_id.as_str(),
             "property": new_property.map(|id| id.to_string()),
+            "customer": new_customer.map(|id| id.to_string()),
         }));
         let added = stored.clone();
         let written = self.audited(by, act, move |transaction| {
@@ -376,6 +379,12 @@ impl Engine {
                 why: "goes with the audiences management and access only".to_owned(),
             });
         }
+        if new.customer_id.is_some() && new.audience != Audience::Platform {
+            return Err(Refusal::Invalid {
+                field: "customer",
+                why: "goes with the audience platform only".to_owned(),
+            });
+        }
         let id = CredentialId::new(now, random(&*self.randomness));
         let credential = Credential {
             id,
@@ -384,6 +393,7 @@ impl Engine {
             integration_id: new.integration_id,
             partner_id: wayleave_core::PartnerId::new(now, [0; 10]),
             property_id: new.property_id,
+            customer_id: new.customer_id,
             audience: new.audience,
             schemes,
             scopes: new.scopes,

@@ -13,8 +13,8 @@ use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, IntegrationId, Membership, PartnerId, PropertyId,
-    SchemeSet, ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, CustomerId, IntegrationId, Membership, PartnerId,
+    PropertyId, SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_protocol::guid;
 use wayleave_protocol::http_signature::PublicKey;
@@ -114,6 +114,8 @@ pub(crate) struct Grant {
     pub(crate) schemes: SchemeSet,
     pub(crate) scopes: ScopeSet,
     pub(crate) property: Option<PropertyId>,
+    /// The customer to whom the credential is limited.
+    pub(crate) customer: Option<CustomerId>,
 }
 
 /// A secret's text or hash as memory holds it.
@@ -572,6 +574,7 @@ impl Directory {
                 schemes: credential.schemes,
                 scopes: credential.scopes.clone(),
                 property: credential.property_id,
+                customer: credential.customer_id,
             }),
             more: None,
             secret: None,
@@ -704,6 +707,7 @@ mod tests {
                 integration_id: IntegrationId::new(now, [2; 10]),
                 partner_id: PartnerId::new(now, [3; 10]),
                 property_id: None,
+                customer_id: None,
                 audience: Audience::Routes,
                 schemes: Audience::Routes.default_schemes(),
                 scopes: ScopeSet::default(),

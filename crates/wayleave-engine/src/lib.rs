@@ -13,6 +13,7 @@ mod caller;
 mod catalogue;
 mod checkout;
 mod credential;
+mod delegation;
 mod delivery;
 mod described;
 mod directory;

@@ -3,8 +3,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, IntegrationId, PartnerId, PropertyId, PublicId,
-    SchemeSet, ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, CustomerId, IntegrationId, PartnerId, PropertyId,
+    PublicId, SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 
 use crate::link::Link;
@@ -25,6 +25,8 @@ pub struct Credential {
     pub partner_id: PartnerId,
     /// The property whose key set it is.
     pub property_id: Option<PropertyId>,
+    /// The customer to whom it is limited; `None`: it acts for the partner and all its customers.
+    pub customer_id: Option<CustomerId>,
     /// What it opens.
     pub audience: Audience,
     /// How it may prove a request.
@@ -129,6 +131,7 @@ type Row = (
     Option<i64>,
     Option<i64>,
     Option<String>,
+    Option<String>,
 );
 type SecretRow = (
     String,
@@ -149,7 +152,7 @@ macro_rules! select_credentials {
         concat!(
             "SELECT c.id, c.public_id, c.name, c.integration_id, i.partner_id, c.audience, c.schemes,
                     c.scopes, c.state, c.not_before_at, c.created_at, c.expires_at, c.revoked_at,
-                    c.property_id
+                    c.property_id, c.customer_id
              FROM credential c JOIN integration i ON i.id = c.integration_id ",
             $rest
         )
@@ -192,6 +195,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         expires,
         revoked,
         property,
+        customer,
     ) = row;
     let audience = read(&audience)?;
     Ok(Credential {
@@ -202,6 +206,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         integration_id: read(&integration)?,
         partner_id: read(&partner)?,
         property_id: property.as_deref().map(read).transpose()?,
+        customer_id: customer.as_deref().map(read).transpose()?,
         audience,
         schemes: read(&schemes)?,
         scopes: read(&scopes)?,
@@ -441,7 +446,7 @@ fn hand_out(page: &mut [CredentialWithSecrets], secrets: Vec<SecretRow>) -> Resu
 impl Transaction {
     /// Adds a credential and its first secret; [`StoreError::Conflict`] when the public id is
     /// taken, [`StoreError::NotFound`] when the integration is not there, [`StoreError::Refused`]
-    /// when the property is not one of the same partner.
+    /// when the property or the customer is not one of the same partner.
     pub async fn add_credential(
         &mut self,
         credential: &Credential,
@@ -451,11 +456,13 @@ impl Transaction {
             self.link(),
             "INSERT INTO credential (id, public_id, name, integration_id, audience, schemes, scopes,
                                      state, not_before_at, created_at, expires_at, revoked_at,
-                                     property_id)
-             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12, $13
+                                     property_id, customer_id)
+             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
              FROM integration i WHERE id = $4
                AND ($13 IS NULL OR EXISTS (SELECT 1 FROM property p
                                            WHERE p.id = $13 AND p.partner_id = i.partner_id))
+               AND ($14 IS NULL OR EXISTS (SELECT 1 FROM customer o
+                                           WHERE o.id = $14 AND o.partner_id = i.partner_id))
              ON CONFLICT DO NOTHING",
             credential.id.to_string(),
             credential.public_id.as_str(),
@@ -469,7 +476,8 @@ impl Transaction {
             credential.created_at.micros(),
             credential.expires_at.map(Timestamp::micros),
             credential.revoked_at.map(Timestamp::micros),
-            credential.property_id.map(|id| id.to_string())
+            credential.property_id.map(|id| id.to_string()),
+            credential.customer_id.map(|id| id.to_string())
         )?;
         if added == 0 {
             return Err(self.why_not_added(credential).await?);
@@ -484,6 +492,15 @@ impl Transaction {
         let Some(integration) = reader.integration(credential.integration_id).await? else {
             return Ok(StoreError::NotFound);
         };
+        if let Some(customer) = credential.customer_id
+            && reader
+                .customer(integration.partner_id, customer)
+                .await?
+                .is_none()
+        {
+            let why = "the partner of the integration has no such customer";
+            return Ok(StoreError::Refused(why));
+        }
         let Some(property) = credential.property_id else {
             return Ok(StoreError::Conflict);
         };

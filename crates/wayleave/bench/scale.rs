@@ -139,6 +139,7 @@ fn drafts(
     let new = || NewCredential {
         integration_id,
         property_id: None,
+        customer_id: None,
         name: String::new(),
         audience: Audience::Management,
         schemes: None,

@@ -396,6 +396,7 @@ async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
         let new = NewCredential {
             integration_id,
             property_id: None,
+            customer_id: None,
             name: String::new(),
             audience,
             schemes,

@@ -3,8 +3,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use wayleave_core::{
-    Audience, CredentialId, CredentialState, IntegrationId, PartnerId, PropertyId, SchemeSet,
-    ScopeSet, SecretId, Timestamp,
+    Audience, CredentialId, CredentialState, CustomerId, IntegrationId, PartnerId, PropertyId,
+    SchemeSet, ScopeSet, SecretId, Timestamp,
 };
 use wayleave_engine::{
     CredentialFilter, CredentialWithSecrets, Imported, ImportedPair, IssuedCredential,
@@ -211,6 +211,7 @@ fn new_credential(mut members: Members, now: Timestamp) -> Result<NewCredential,
     let new = NewCredential {
         integration_id: members.parsed("integration")?,
         property_id: members.parsed_optional::<PropertyId>("property")?,
+        customer_id: members.parsed_optional::<CustomerId>("customer")?,
         name: members.optional("name")?.unwrap_or_default(),
         audience: members.parsed::<Audience>("audience")?,
         schemes: members.parsed_optional::<SchemeSet>("schemes")?,
@@ -327,6 +328,7 @@ fn body(stored: &CredentialWithSecrets, now: Timestamp) -> Value {
         "partner": credential.partner_id.to_string(),
         "integration": credential.integration_id.to_string(),
         "property": credential.property_id.map(|id| id.to_string()),
+        "customer": credential.customer_id.map(|id| id.to_string()),
         "audience": credential.audience.as_str(),
         "schemes": credential.schemes.to_string(),
         "scopes": credential.scopes.to_string(),

@@ -199,6 +199,9 @@ pub(crate) struct CreateArgs {
     /// The property whose key set it is, for the audiences management and access.
     #[arg(long, value_name = "ID")]
     property: Option<String>,
+    /// The customer to whom it is limited, for the audience platform.
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
     /// What it opens.
     #[arg(long, value_parser = audience_parser())]
     audience: Audience,
@@ -354,6 +357,7 @@ fn create(args: &CreateArgs) -> Outcome {
     let mut body = json!({ "integration": args.integration, "audience": args.audience.as_str() });
     for (member, value) in [
         ("property", &args.property),
+        ("customer", &args.customer),
         ("name", &args.name),
         ("scopes", &args.scopes),
         ("schemes", &args.schemes),

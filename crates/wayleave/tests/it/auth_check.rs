@@ -46,6 +46,7 @@ fn a_credential_in_memory_only_signs_until_the_restart() {
         NewCredential {
             integration_id: IntegrationId::new(engine.now(), [1; 10]),
             property_id: None,
+            customer_id: None,
             name: String::new(),
             audience: Audience::Management,
             schemes: None,
