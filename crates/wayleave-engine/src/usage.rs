@@ -32,9 +32,10 @@ const MOST_COUNTS: usize = 100_000;
 const ROWS_IN_BATCH: usize = 500;
 /// How often counts are collected and written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
-/// The same at most, where there is so much to write that it would take more than a twentieth of the
-/// time: many credentials are then counted together for longer.
+/// The same at most, where there is so much to write that it would take more than a hundredth of the
+/// time, and so delay that many requests: many credentials are then counted together for longer.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
+const WRITING_SHARE: u64 = 100;
 /// How long the number of a node's last batch is kept: longer than a database is away.
 const RUNS_KEPT: Duration = Duration::from_secs(62 * 86_400);
 const DAY_S: u64 = 86_400;
@@ -307,7 +308,7 @@ impl Engine {
                     tracing::warn!(environment = %engine.environment(), %error, "usage is written later");
                 }
                 let took_ns = engine.clock.steady_ns().saturating_sub(began_ns);
-                let pace = Duration::from_nanos(took_ns.saturating_mul(20));
+                let pace = Duration::from_nanos(took_ns.saturating_mul(WRITING_SHARE));
                 pause = pace.clamp(WRITE_INTERVAL, LONGEST_INTERVAL);
             }
         });
