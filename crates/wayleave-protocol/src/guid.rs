@@ -1,5 +1,26 @@
 //! GUIDs as the content dialect writes them: 36 characters with hyphens (RFC 9562).
 
+/// Where the hyphens stand.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+/// Where the two digits of each byte stand.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+/// In [`DIGITS`]: no hexadecimal digit. Together with any other it stays what it is.
+const NO_DIGIT: u8 = 255;
+/// What each byte counts as a digit. A table, since every request with a key has a GUID or two.
+const DIGITS: [u8; 256] = digits();
+
+const fn digits() -> [u8; 256] {
+    let mut digits = [NO_DIGIT; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        if let Some(digit) = hex_digit(byte) {
+            digits[byte as usize] = digit;
+        }
+        byte += 1;
+    }
+    digits
+}
+
 /// Reads the hyphenated form, in any letter case; `None` for anything else.
 ///
 /// ```
@@ -10,31 +31,29 @@
 /// ```
 pub fn parse(text: &str) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let mut id = [0; 16];
-    let mut at = 0;
-    for (index, byte) in id.iter_mut().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            if text[at] != b'-' {
-                return None;
-            }
-            at += 1;
-        }
-        *byte = hex_digit(text[at])? << 4 | hex_digit(text[at + 1])?;
-        at += 2;
+    if HYPHENS.iter().any(|place| text[*place] != b'-') {
+        return None;
     }
-    Some(id)
+    let mut id = [0; 16];
+    let mut seen = 0;
+    for (byte, place) in id.iter_mut().zip(PAIRS) {
+        let [high, low] = [text[place], text[place + 1]].map(|digit| DIGITS[usize::from(digit)]);
+        seen |= high | low;
+        *byte = high << 4 | low;
+    }
+    (seen != NO_DIGIT).then_some(id)
 }
 
 /// Writes the hyphenated form in capitals.
 pub fn format_upper(id: &[u8; 16]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    const CAPITALS: &[u8; 16] = b"0123456789ABCDEF";
     let mut text = String::with_capacity(36);
     for (index, byte) in id.iter().enumerate() {
         if matches!(index, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        text.push(char::from(CAPITALS[usize::from(byte >> 4)]));
+        text.push(char::from(CAPITALS[usize::from(byte & 15)]));
     }
     text
 }
@@ -53,7 +72,7 @@ pub fn v4(random: [u8; 16]) -> [u8; 16] {
 }
 
 /// The value of one hexadecimal digit in either case.
-pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
+pub(crate) const fn hex_digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

@@ -141,7 +141,7 @@ impl Framing {
     }
 
     fn line(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
-        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.bound_line(bytes.len())?;
             self.partial.extend_from_slice(bytes);
             return Ok(bytes.len());
@@ -325,7 +325,7 @@ fn is_version_1_0(line: &[u8]) -> Result<bool, Violation> {
     if target.is_empty()
         || !target
             .iter()
-            .all(|byte| byte.is_ascii_graphic() && *byte != b'#')
+            .all(|byte| IS_TARGET_LETTER[usize::from(*byte)])
     {
         return Err(Violation::Malformed(
             "the target has a letter that has to be escaped",
@@ -352,7 +352,26 @@ fn split_header(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
 
 /// Whether a letter may be in the name of a header: fewer than RFC 9110 allows.
 pub fn is_name_letter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+    IS_NAME_LETTER[usize::from(byte)]
+}
+
+/// Tables, since every byte of every name and target is looked up.
+const IS_NAME_LETTER: [bool; 256] = table(false);
+const IS_TARGET_LETTER: [bool; 256] = table(true);
+
+/// Which bytes may be in a target, or else in a name.
+const fn table(of_target: bool) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        table[byte as usize] = if of_target {
+            byte.is_ascii_graphic() && byte != b'#'
+        } else {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+        };
+        byte += 1;
+    }
+    table
 }
 
 /// Whether a name, with `_` read as `-`, is one of the two that frame a body.

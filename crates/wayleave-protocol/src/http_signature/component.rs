@@ -406,11 +406,15 @@ fn write_path_and_query(message: &Message<'_>, out: &mut String) {
 /// A structured string (RFC 9651 section 4.1.6).
 pub(super) fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    for letter in text.chars() {
-        if matches!(letter, '"' | '\\') {
-            out.push('\\');
+    if text.contains(['"', '\\']) {
+        for letter in text.chars() {
+            if matches!(letter, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(letter);
         }
-        out.push(letter);
+    } else {
+        out.push_str(text);
     }
     out.push('"');
 }
