@@ -7,6 +7,8 @@ use crate::Timestamp;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 128 bits need 26 symbols of 5 bits.
 const TEXT_LENGTH: usize = 26;
+/// What an id begins with: three letters and a low line.
+const PREFIX_LENGTH: usize = 4;
 /// In [`VALUES`]: not in the alphabet.
 const NO_SYMBOL: u8 = 255;
 /// What each byte counts as a symbol. A table, since millions of ids are read at a start.
@@ -50,10 +52,12 @@ fn compose(at: Timestamp, random: [u8; 10]) -> [u8; 16] {
     bytes
 }
 
-fn encode(bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes an id in one piece: ids go along with every request.
+fn encode(prefix: &str, bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let number = u128::from_be_bytes(bytes);
-    let mut text = [0; TEXT_LENGTH];
-    for (place, symbol) in text.iter_mut().enumerate() {
+    let mut text = [0; PREFIX_LENGTH + TEXT_LENGTH];
+    text[..PREFIX_LENGTH].copy_from_slice(prefix.as_bytes());
+    for (place, symbol) in text[PREFIX_LENGTH..].iter_mut().enumerate() {
         let shift = 5 * (TEXT_LENGTH - 1 - place);
         *symbol = ALPHABET[((number >> shift) & 31) as usize];
     }
@@ -99,8 +103,7 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                encode(self.0, f)
+                encode($prefix, self.0, f)
             }
         }
 

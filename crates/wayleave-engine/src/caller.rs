@@ -11,6 +11,16 @@ use wayleave_protocol::described::DescribedScheme;
 use crate::directory::{Grant, IntegrationEntry, LookupId};
 use crate::plan::Bought;
 
+/// The headers that every identity has.
+pub const IDENTITY: [&str; 6] = [
+    "wayleave-environment",
+    "wayleave-partner",
+    "wayleave-integration",
+    "wayleave-credential",
+    "wayleave-audience",
+    "wayleave-scheme",
+];
+
 /// Who made a request, proven.
 ///
 /// Only [`crate::Engine::authenticate`] makes one, from evidence that held, and only
@@ -101,8 +111,8 @@ impl Caller {
     }
 
     /// Who the caller is, as headers for the API behind: names and values
-    /// (`docs/identity-headers.md`). `Wayleave-Scopes` and `Wayleave-Property` come only
-    /// where there are any.
+    /// (`docs/identity-headers.md`). Those of [`IDENTITY`] come first, in their order;
+    /// `Wayleave-Scopes` and `Wayleave-Property` come only where there are any.
     pub fn identity(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let scopes = match self.bought() {
             Some(bought) => Some(self.scopes().union(&bought.scopes).to_string()),
@@ -110,29 +120,19 @@ impl Caller {
         };
         let scopes = scopes.filter(|scopes| !scopes.is_empty());
         let property = self.property_id().map(|id| id.to_string());
-        [
-            (
-                "wayleave-environment",
-                Cow::Borrowed(self.environment.as_str()),
-            ),
-            (
-                "wayleave-partner",
-                Cow::Borrowed(self.integration.partner_text.as_str()),
-            ),
-            (
-                "wayleave-integration",
-                Cow::Borrowed(self.integration.text.as_str()),
-            ),
-            (
-                "wayleave-credential",
-                Cow::Owned(self.credential_id.to_string()),
-            ),
-            ("wayleave-audience", Cow::Borrowed(self.audience().as_str())),
-            ("wayleave-scheme", Cow::Borrowed(self.scheme.as_str())),
-        ]
-        .into_iter()
-        .chain(scopes.map(|scopes| ("wayleave-scopes", Cow::Owned(scopes))))
-        .chain(property.map(|property| ("wayleave-property", Cow::Owned(property))))
+        let always = [
+            Cow::Borrowed(self.environment.as_str()),
+            Cow::Borrowed(self.integration.partner_text.as_str()),
+            Cow::Borrowed(self.integration.text.as_str()),
+            Cow::Owned(self.credential_id.to_string()),
+            Cow::Borrowed(self.audience().as_str()),
+            Cow::Borrowed(self.scheme.as_str()),
+        ];
+        IDENTITY
+            .into_iter()
+            .zip(always)
+            .chain(scopes.map(|scopes| ("wayleave-scopes", Cow::Owned(scopes))))
+            .chain(property.map(|property| ("wayleave-property", Cow::Owned(property))))
     }
 
     /// Lets the caller pass or says why not.

@@ -54,7 +54,7 @@ mod vault;
 
 pub use account::AccountChange;
 pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
-pub use caller::{Admitted, Caller};
+pub use caller::{Admitted, Caller, IDENTITY};
 pub use catalogue::CatalogueVersion;
 pub use checkout::{Buyer, OrderRefusal, OrderWithLines, PricedCart};
 pub use credential::{

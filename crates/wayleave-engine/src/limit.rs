@@ -439,7 +439,7 @@ impl Engine {
                         }
                     }
                 };
-                tokio::time::timeout(QUOTA_PATIENCE, waiting)
+                Box::pin(tokio::time::timeout(QUOTA_PATIENCE, waiting))
                     .await
                     .map_err(|_| away())?
             }

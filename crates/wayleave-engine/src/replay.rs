@@ -136,7 +136,7 @@ impl Engine {
             return Err(Unproven::SignedBeforeStart);
         }
         if self.store.is_shared() {
-            return self.write_nonce(nonce).await;
+            return Box::pin(self.write_nonce(nonce)).await;
         }
         self.replays
             .nonces
@@ -156,7 +156,7 @@ impl Engine {
             return Err(Unproven::Replayed);
         }
         if nonce.created_s > now_s {
-            self.write_nonce(nonce).await?;
+            Box::pin(self.write_nonce(nonce)).await?;
         }
         Ok(())
     }

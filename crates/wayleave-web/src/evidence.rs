@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, header};
+use http::HeaderMap;
 use wayleave_core::Environment;
 use wayleave_engine::{Engine, Evidence, MalformedEvidence, Unproven};
 use wayleave_protocol::described::DescribedScheme;
 use wayleave_protocol::{Message, http_date, sigv4};
 
 use crate::Fault;
+use crate::request::{Found, find};
 
-const AUTHENTICATION: HeaderName = HeaderName::from_static("authentication");
-/// What the first documents of the signed scheme called it.
-const AUTHENTICATE: HeaderName = HeaderName::from_static("authenticate");
-const TIMESTAMP: HeaderName = HeaderName::from_static("timestamp");
-const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
-/// In the test environment a client may show the string that it signed, to be told where it
-/// differs from ours.
-const BASE_STRING: HeaderName = HeaderName::from_static("wayleave-base-string");
+/// The headers that prove something. What the first documents of the signed scheme called
+/// `Authentication` is the one after it. In the test environment a client may show the string that it
+/// signed in the last one, to be told where it differs from ours.
+const PROOFS: [&str; 6] = [
+    "authorization",
+    "authentication",
+    "authenticate",
+    "timestamp",
+    "signature-input",
+    "wayleave-base-string",
+];
 
 /// What is asked of somebody who showed no token that holds.
 const TOKEN_CHALLENGE: &str = "Bearer realm=\"wayleave\"";
@@ -82,9 +86,11 @@ pub(crate) fn signed_fields(headers: &HeaderMap, is_described: bool) -> Vec<Fiel
 
 /// Whether a request shows a proof over its headers.
 fn shows_signed_headers(headers: &HeaderMap) -> bool {
-    let authorization = headers.get(header::AUTHORIZATION);
-    headers.contains_key(SIGNATURE_INPUT)
-        || authorization.is_some_and(|value| sigv4::is_presented(value.as_bytes()))
+    headers.iter().any(|(name, value)| match name.as_str() {
+        "signature-input" => true,
+        "authorization" => sigv4::is_presented(value.as_bytes()),
+        _ => false,
+    })
 }
 
 /// Collects the evidence of a request. `fields`: of [`signed_fields`]. Errors: a proof header twice,
@@ -93,21 +99,28 @@ pub(crate) fn collect<'a>(
     asked: Asked<'a>,
     fields: &'a [Field<'a>],
 ) -> Result<Evidence<'a>, Fault> {
-    let headers = asked.headers;
-    // What the described scheme has for itself is no second proof.
-    let count = |name| match asked.described {
-        Some(scheme) if scheme.proof_headers().any(|own| own == name) => Counted::default(),
-        _ => Counted::of(headers, &name),
-    };
-    let authorization = count(header::AUTHORIZATION);
-    let authentication = count(AUTHENTICATION);
-    let alias = count(AUTHENTICATE);
-    let timestamp = count(TIMESTAMP);
+    let mut found = find(asked.headers, PROOFS);
+    if let Some(scheme) = asked.described {
+        // What the described scheme has for itself is no second proof.
+        for (name, found) in PROOFS.into_iter().zip(&mut found[..4]) {
+            if scheme.proof_headers().any(|own| own == name) {
+                *found = Found::default();
+            }
+        }
+    }
+    let [
+        authorization,
+        authentication,
+        alias,
+        timestamp,
+        input,
+        base_string,
+    ] = found;
     MalformedEvidence::check(
         authorization.count,
         authentication.count.max(alias.count),
         timestamp.count,
-        headers.contains_key(SIGNATURE_INPUT),
+        input.count > 0,
         asked.described.is_some(),
     )
     .map_err(|error| Fault::BadRequest(error.to_string()))?;
@@ -135,25 +148,8 @@ pub(crate) fn collect<'a>(
         body: None,
         described: asked.described,
         refuses_replays: asked.refuses_replays,
-        claimed_base_string: headers.get(BASE_STRING).map(|value| value.as_bytes()),
+        claimed_base_string: base_string.value,
     })
-}
-
-#[derive(Default)]
-struct Counted<'a> {
-    count: usize,
-    value: Option<&'a [u8]>,
-}
-
-impl<'a> Counted<'a> {
-    fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
-        let mut values = headers.get_all(name).iter();
-        let value = values.next().map(|value| value.as_bytes());
-        Counted {
-            count: usize::from(value.is_some()) + values.count(),
-            value,
-        }
-    }
 }
 
 fn contradiction() -> Fault {

@@ -1,23 +1,28 @@
 //! The question of another proxy: may this request pass? The request is described in headers, its
 //! proof headers are its own.
 
-use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use std::sync::LazyLock;
+
+use bytes::BufMut;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
-use wayleave_engine::BodyClaim;
+use wayleave_engine::{Admitted, BodyClaim, IDENTITY};
+use wayleave_protocol::http_framing::is_name_letter;
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
-use crate::request::single;
+use crate::header_value::header_value;
+use crate::request::{Found, find};
 
-const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
-const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+/// What describes a request: two pairs of method and address, and the host of the first.
+const DESCRIPTION: [&str; 5] = [
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-forwarded-host",
+    "x-original-method",
+    "x-original-uri",
+];
 const BODY: HeaderName = HeaderName::from_static("wayleave-body");
-const ORIGINAL_BODY: HeaderName = HeaderName::from_static("x-original-body");
 const DENY_STATUS: HeaderName = HeaderName::from_static("x-deny-status");
 const DENY_BODY: HeaderName = HeaderName::from_static("x-deny-body");
 
@@ -59,10 +64,17 @@ pub(crate) fn described<'h>(
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Fault::Method { allow: "GET, HEAD" });
     }
-    let forwarded = pair(headers, FORWARDED_METHOD, FORWARDED_URI)?;
-    let original = pair(headers, ORIGINAL_METHOD, ORIGINAL_URI)?;
+    let [
+        forwarded_method,
+        forwarded_uri,
+        forwarded_host,
+        original_method,
+        original_uri,
+    ] = find(headers, DESCRIPTION);
+    let forwarded = pair(forwarded_method, forwarded_uri)?;
+    let original = pair(original_method, original_uri)?;
     let ((method, uri), host) = match (forwarded, original) {
-        (Some(pair), None) => (pair, text(headers, FORWARDED_HOST)?),
+        (Some(pair), None) => (pair, text(forwarded_host)?),
         (None, Some(pair)) => (pair, None),
         (Some(_), Some(_)) => {
             return Err(bad(
@@ -81,7 +93,7 @@ pub(crate) fn described<'h>(
     };
     // The same grammar that a request line goes through.
     if !path.starts_with('/')
-        || uri.parse::<Uri>().is_err()
+        || !is_plain(uri) && uri.parse::<Uri>().is_err()
         || Method::from_bytes(method.as_bytes()).is_err()
     {
         return Err(bad("the described method or address is not one"));
@@ -94,29 +106,31 @@ pub(crate) fn described<'h>(
     })
 }
 
+/// Whether an address has only letters that nothing has to be known of, as nearly all have.
+fn is_plain(uri: &str) -> bool {
+    let is_common = |letter| matches!(letter, b'/' | b'.' | b'?' | b'=' | b'&' | b'%');
+    uri.bytes()
+        .all(|letter| is_name_letter(letter) || is_common(letter))
+}
+
 fn bad(why: &str) -> Fault {
     Fault::BadRequest(why.to_owned())
 }
 
-fn pair(
-    headers: &HeaderMap,
-    method: HeaderName,
-    uri: HeaderName,
-) -> Result<Option<(&str, &str)>, Fault> {
-    match (text(headers, method)?, text(headers, uri)?) {
+fn pair<'h>(method: Found<'h>, uri: Found<'h>) -> Result<Option<(&'h str, &'h str)>, Fault> {
+    match (text(method)?, text(uri)?) {
         (Some(method), Some(uri)) => Ok(Some((method, uri))),
         (None, None) => Ok(None),
         _ => Err(bad("the description lacks its method or its address")),
     }
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Fault> {
-    let Some(value) = single(headers, name)? else {
-        return Ok(None);
-    };
-    std::str::from_utf8(value)
-        .map(Some)
-        .map_err(|_| bad("the description is not text"))
+fn text(found: Found<'_>) -> Result<Option<&str>, Fault> {
+    if found.count > 1 {
+        return Err(bad("a header of the description came more than once"));
+    }
+    let text = found.value.map(std::str::from_utf8).transpose();
+    text.map_err(|_| bad("the description is not text"))
 }
 
 /// Whether the request that a proxy asks about has a body: `X-Original-Body` says so, if it is
@@ -124,28 +138,56 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Fault> {
 /// say so; then a method that usually brings one counts as if it did. No header says that there is
 /// none where another says that there is one.
 pub(crate) fn has_body(method: &str, headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let mut said = headers.get_all(ORIGINAL_BODY).iter();
-    said.any(|value| !matches!(value.as_bytes(), b"" | b"0"))
-        || headers.contains_key(TRANSFER_ENCODING)
-        || match length {
-            Some(length) => length != b"0",
-            None => matches!(method, "POST" | "PUT" | "PATCH"),
+    let mut length = None;
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        match name.as_str() {
+            "x-original-body" if !matches!(value, b"" | b"0") => return true,
+            "transfer-encoding" => return true,
+            "content-length" => length = length.or(Some(value)),
+            _ => {}
         }
+    }
+    match length {
+        Some(length) => length != b"0",
+        None => matches!(method, "POST" | "PUT" | "PATCH"),
+    }
 }
+
+/// An answer for a request that may pass, without the values of the identity: copying it costs less
+/// than putting in each header.
+static PASSES: LazyLock<Answer> = LazyLock::new(|| {
+    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+    for name in IDENTITY {
+        let value = HeaderValue::from_static("");
+        answer.headers_mut().append(name, value);
+    }
+    answer
+});
 
 /// The answer for a request that may pass: who its caller is, for the proxy to copy. Where a digest
 /// of the body was signed, `Wayleave-Body: check-digest` says that somebody who sees the body still
 /// has to compare it with `Content-Digest`.
-pub(crate) fn passes(admitted: &wayleave_engine::Admitted, claim: &BodyClaim) -> Answer {
-    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+pub(crate) fn passes(admitted: &Admitted, claim: &BodyClaim) -> Answer {
+    let mut answer = PASSES.clone();
+    let headers = answer.headers_mut();
+    let of_identity = headers.len() - IDENTITY.len();
+    let mut identity = admitted.caller().identity();
+    for (slot, (_, value)) in headers
+        .values_mut()
+        .skip(of_identity)
+        .zip(identity.by_ref())
+    {
+        if let Some(value) = header_value(|text| text.put_slice(value.as_bytes())) {
+            *slot = value;
+        }
+    }
+    for (name, value) in identity {
+        answer::set(&mut answer, HeaderName::from_static(name), &value);
+    }
     if claim.is_open() {
         let value = HeaderValue::from_static("check-digest");
         answer.headers_mut().insert(BODY, value);
-    }
-    answer.headers_mut().reserve(10);
-    for (name, value) in admitted.caller().identity() {
-        answer::set(&mut answer, HeaderName::from_static(name), &value);
     }
     answer
 }

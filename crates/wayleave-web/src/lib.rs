@@ -16,6 +16,7 @@ mod discovery;
 mod evidence;
 mod fault;
 mod forward_auth;
+mod header_value;
 mod held_back;
 mod passage;
 mod request;

@@ -1,8 +1,6 @@
 //! A request on its way through: what limits let it pass, how the answer tells its caller, and that
 //! it is counted once.
 
-use std::cell::RefCell;
-
 use bytes::{BufMut, BytesMut};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Body;
@@ -11,18 +9,10 @@ use wayleave_engine::{
 };
 
 use crate::fault::Fault;
+use crate::header_value::{header_value, put_number};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
-/// Header values are cut from blocks of this size, so that a request allocates nothing.
-const BLOCK_BYTES: usize = 16 * 1024;
-/// As much as the limits of one request may need.
-const MOST_BYTES: usize = 2 * 1024;
-
-thread_local! {
-    static BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(BLOCK_BYTES));
-}
-
 /// What is counted of a client that went away before its answer began, as nginx does.
 const CLIENT_GONE: u16 = 499;
 
@@ -143,31 +133,6 @@ fn put_standing(text: &mut BytesMut, name: &str, standing: Standing) {
     put_number(text, standing.remaining);
     text.put_slice(b";t=");
     put_number(text, standing.reset_s);
-}
-
-fn put_number(text: &mut BytesMut, number: u64) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    let mut rest = number;
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    text.put_slice(&digits[first..]);
-}
-
-fn header_value(write: impl FnOnce(&mut BytesMut)) -> Option<HeaderValue> {
-    BLOCK.with_borrow_mut(|block| {
-        if block.capacity() < MOST_BYTES {
-            block.reserve(BLOCK_BYTES);
-        }
-        write(block);
-        HeaderValue::from_maybe_shared(block.split().freeze()).ok()
-    })
 }
 
 #[cfg(test)]

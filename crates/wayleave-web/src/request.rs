@@ -63,3 +63,25 @@ pub(crate) fn single(
     }
     Ok(first.map(|value| value.as_bytes()))
 }
+
+/// How often a header came, and its first value.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Found<'h> {
+    pub(crate) count: usize,
+    pub(crate) value: Option<&'h [u8]>,
+}
+
+/// Looks for headers by their names in small letters. One look at each header that there is costs
+/// less than a search for each that there may be.
+pub(crate) fn find<'h, const N: usize>(headers: &'h HeaderMap, names: [&str; N]) -> [Found<'h>; N] {
+    let mut found = [Found::default(); N];
+    for (name, value) in headers {
+        let name = name.as_str();
+        if let Some(place) = names.iter().position(|wanted| *wanted == name) {
+            let found = &mut found[place];
+            found.count += 1;
+            found.value = found.value.or(Some(value.as_bytes()));
+        }
+    }
+    found
+}

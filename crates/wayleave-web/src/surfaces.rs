@@ -140,6 +140,27 @@ impl Place<'_, '_> {
         }
     }
 
+    /// In whose words a failure there is told. `path`: without stage prefix.
+    fn dialect(&self, path: &str) -> Dialect {
+        match self {
+            Place::OAuthToken(oauth::Flavour::Standard)
+            | Place::Introspection
+            | Place::Revocation => Dialect::OAuth,
+            Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
+            Place::TokenExchange => Dialect::Token,
+            Place::Content { .. } => Dialect::Content,
+            Place::ForwardAuth(_) | Place::KeySet | Place::Metadata | Place::Route(_) => {
+                Dialect::Problem
+            }
+            Place::Nothing => Dialect::of_path(path),
+        }
+    }
+
+    /// Whether the proxy that asks understands no other refusal than 403.
+    fn wants_403(&self) -> bool {
+        matches!(self, Place::ForwardAuth(Refusals::As403))
+    }
+
     /// Whether each signature counts once there.
     fn refuses_replays(&self) -> bool {
         matches!(self, Place::Route(limited) if limited.route.refuses_replays)
@@ -237,42 +258,26 @@ impl Surfaces {
         request_id: &str,
     ) -> Handled<'_> {
         let (parts, body) = request.into_parts();
-        let served = caught(pin!(self.serve(&parts, body, connection))).await;
+        let target = self.target(&parts);
+        let place = self.locate(target);
+        let (dialect, wants_403) = (place.dialect(target.path), place.wants_403());
+        let served = caught(pin!(self.serve(&parts, target, place, body, connection))).await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
-            Ok(Served::Answer(answer)) => Handled::Answer(answer, self.dialect(&parts)),
+            Ok(Served::Answer(answer)) => Handled::Answer(answer, dialect),
             Ok(Served::Passes(pass)) => {
                 let proxies = &self.settings.trusted_proxies;
                 let source = proxies.source(connection, &parts.headers);
                 let scheme = proxies.scheme(connection, &parts.headers);
-                let (forward, passage) = pass.with(parts, source, scheme);
+                let (forward, passage) = pass.with(parts, dialect, source, scheme);
                 Handled::Forward(Box::new(forward), passage)
             }
             Err(fault) => {
-                let accept = accept(&parts);
-                let dialect = self.dialect(&parts);
-                let mut answer = dialect.render(&fault, accept, request_id);
-                if self.wants_403(&parts) {
+                let mut answer = dialect.render(&fault, accept(&parts), request_id);
+                if wants_403 {
                     answer = forward_auth::as_403(answer).await;
                 }
                 Handled::Answer(answer, dialect)
             }
-        }
-    }
-
-    /// In whose words a failure at an address is told.
-    pub fn dialect(&self, parts: &Parts) -> Dialect {
-        let target = self.target(parts);
-        match self.locate(target) {
-            Place::OAuthToken(oauth::Flavour::Standard)
-            | Place::Introspection
-            | Place::Revocation => Dialect::OAuth,
-            Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
-            Place::TokenExchange => Dialect::Token,
-            Place::Content { .. } => Dialect::Content,
-            Place::ForwardAuth(_) | Place::KeySet | Place::Metadata | Place::Route(_) => {
-                Dialect::Problem
-            }
-            Place::Nothing => Dialect::of_path(target.path),
         }
     }
 
@@ -287,15 +292,11 @@ impl Surfaces {
         )
     }
 
-    /// Whether the proxy that asks understands no other refusal.
-    fn wants_403(&self, parts: &Parts) -> bool {
-        let place = self.locate(self.target(parts));
-        matches!(place, Place::ForwardAuth(Refusals::As403))
-    }
-
     async fn serve(
         &self,
         parts: &Parts,
+        target: Target<'_>,
+        place: Place<'_, '_>,
         body: Incoming,
         connection: &Connection,
     ) -> Result<Served<'_>, Fault> {
@@ -306,25 +307,31 @@ impl Surfaces {
         {
             return Err(Fault::Insecure);
         }
-        let target = self.target(parts);
         let source = || settings.trusted_proxies.source(connection, &parts.headers);
-        match self.locate(target) {
+        match place {
             Place::ForwardAuth(_) => {
                 let scheme = settings.trusted_proxies.scheme(connection, &parts.headers);
                 self.check(parts, target.host, scheme)
                     .await
                     .map(Served::Answer)
             }
-            Place::OAuthToken(flavour) => self.token(flavour, parts, body, source()).await,
-            Place::Introspection => introspection::introspect(&self.engine, parts, body, source())
-                .await
-                .map(Served::Answer),
-            Place::Revocation => introspection::revoke(&self.engine, parts, body, source())
-                .await
-                .map(Served::Answer),
-            Place::TokenExchange => token::exchange(&self.engine, parts, body, source())
-                .await
-                .map(Served::Answer),
+            // Boxed: what every request is moved by is as large as its largest part.
+            Place::OAuthToken(flavour) => {
+                let issued = oauth::token(&self.engine, flavour, parts, body, source());
+                Box::pin(issued).await.map(Served::Answer)
+            }
+            Place::Introspection => {
+                let described = introspection::introspect(&self.engine, parts, body, source());
+                Box::pin(described).await.map(Served::Answer)
+            }
+            Place::Revocation => {
+                let revoked = introspection::revoke(&self.engine, parts, body, source());
+                Box::pin(revoked).await.map(Served::Answer)
+            }
+            Place::TokenExchange => {
+                let issued = token::exchange(&self.engine, parts, body, source());
+                Box::pin(issued).await.map(Served::Answer)
+            }
             Place::KeySet => discovery::key_set(&self.engine, parts).map(Served::Answer),
             Place::Metadata => discovery::metadata(&self.engine, parts, settings.oauth.as_ref())
                 .map(Served::Answer),
@@ -344,18 +351,6 @@ impl Surfaces {
         }
     }
 
-    async fn token(
-        &self,
-        flavour: oauth::Flavour,
-        parts: &Parts,
-        body: Incoming,
-        source: IpAddr,
-    ) -> Result<Served<'_>, Fault> {
-        oauth::token(&self.engine, flavour, parts, body, source)
-            .await
-            .map(Served::Answer)
-    }
-
     /// Built-in surfaces win over routes; among routes the longest path wins.
     fn locate<'s, 'p>(&'s self, target: Target<'p>) -> Place<'s, 'p> {
         let (settings, host, path) = (&self.settings, target.host, target.path);
@@ -364,7 +359,8 @@ impl Surfaces {
         }
         let strip =
             |mount: &'s Option<Mount>| mount.as_ref().and_then(|mount| mount.strip(host, path));
-        let is = |mount, address: &str| strip(mount).is_some_and(|rest| tidy(rest) == address);
+        let is =
+            |mount, address| strip(mount).is_some_and(|rest| is_but_for_slashes(rest, address));
         if is(&settings.forward_auth, "/auth/check") {
             return Place::ForwardAuth(Refusals::Plain);
         }
@@ -477,14 +473,14 @@ impl Surfaces {
         let (caller, body) = match first {
             // The fields of a form may be part of what was signed.
             Err(Unproven::Mismatch) if evidence.message.is_none() && is_form(parts) => {
-                let form = read_body(body, FORM_LIMIT_BYTES).await?;
+                let form = Box::pin(read_body(body, FORM_LIMIT_BYTES)).await?;
                 evidence.form_body = Some(&form);
                 let proven = self.engine.authenticate(&evidence);
                 let (caller, claim) = self.accept(place, &evidence, proven).await?;
                 (caller, RequestBody::read(form.clone(), claim)?)
             }
             Err(Unproven::BodyNeeded) => {
-                let whole = read_body(body, limits.whole_bytes()).await?;
+                let whole = Box::pin(read_body(body, limits.whole_bytes())).await?;
                 evidence.body = Some(&whole);
                 let proven = self.prove(&evidence).await;
                 let (caller, claim) = self.accept(place, &evidence, proven).await?;
@@ -508,16 +504,11 @@ impl Surfaces {
             Place::Route(limited) => (&limited.route.upstream, target.path),
             _ => return Err(Fault::NotFound),
         };
-        let dialect = match place {
-            Place::Content { .. } => Dialect::Content,
-            _ => Dialect::Problem,
-        };
         Ok(Pass {
             admitted,
             upstream: upstream.clone(),
             path: path.to_owned(),
             body,
-            dialect,
             passage,
             answer_signer: signer.map(Box::new),
         })
@@ -572,7 +563,7 @@ impl Surfaces {
     async fn prove(&self, evidence: &Evidence<'_>) -> Result<Proven, Unproven> {
         match self.engine.authenticate(evidence) {
             Err(Unproven::UnknownKey) => {
-                self.engine.catch_up_after_miss().await;
+                Box::pin(self.engine.catch_up_after_miss()).await;
                 self.engine.authenticate(evidence)
             }
             decided => decided,
@@ -648,19 +639,24 @@ struct Pass<'s> {
     upstream: ApiBehind,
     path: String,
     body: RequestBody,
-    dialect: Dialect,
     passage: Passage<'s>,
     answer_signer: Option<Box<AnswerSigner>>,
 }
 
 impl<'s> Pass<'s> {
-    fn with(self, parts: Parts, source: IpAddr, scheme: &'static str) -> (Forward, Passage<'s>) {
+    fn with(
+        self,
+        parts: Parts,
+        dialect: Dialect,
+        source: IpAddr,
+        scheme: &'static str,
+    ) -> (Forward, Passage<'s>) {
         let forward = Forward {
             admitted: self.admitted,
             upstream: self.upstream,
             path: self.path,
             request: Request::from_parts(parts, self.body),
-            dialect: self.dialect,
+            dialect,
             source,
             scheme,
             answer_signer: self.answer_signer,
@@ -719,6 +715,17 @@ fn tidy(path: &str) -> Cow<'_, str> {
     Cow::Owned(tidied)
 }
 
+/// Whether a path is another one, with repeated slashes as one.
+fn is_but_for_slashes(path: &str, wanted: &str) -> bool {
+    let mut before = 0;
+    let letters = path.bytes().filter(|letter| {
+        let is_repeated = *letter == b'/' && before == b'/';
+        before = *letter;
+        !is_repeated
+    });
+    letters.eq(wanted.bytes())
+}
+
 /// Refuses a path that the API behind may read as another than we did. Resource keys of the content
 /// APIs may hold anything else: their segments are never matched.
 fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
@@ -774,6 +781,12 @@ mod tests {
     fn repeated_slashes_count_as_one_where_clients_send_them() {
         assert_eq!(tidy("//authorize/access_token"), "/authorize/access_token");
         assert_eq!(tidy("/token"), "/token");
+        for path in ["/token", "//token", "///token"] {
+            assert!(is_but_for_slashes(path, "/token"), "{path}");
+        }
+        for path in ["/token/", "/toke", "token", "", "/tok/en"] {
+            assert!(!is_but_for_slashes(path, "/token"), "{path}");
+        }
     }
 
     #[test]

@@ -12,22 +12,20 @@ pub struct Connection {
     pub peer: IpAddr,
     /// Whether the connection is TLS, ended here.
     pub tls: bool,
-    /// Names the connection among all since the start.
-    pub number: u64,
-    /// A word that differs from start to start, so that ids of two runs do not meet.
-    pub run: u32,
+    /// What the ids of its requests begin with.
+    id: String,
     requests: AtomicU64,
 }
 
 impl Connection {
-    /// A new connection.
+    /// A new connection. `number`: among all since the start. `run`: differs from start to start, so
+    /// that ids of two runs do not meet.
     pub fn new(peer: IpAddr, tls: bool, number: u64, run: u32) -> Self {
         // An IPv4 peer on a dual-stack socket is the same peer.
         Connection {
             peer: peer.to_canonical(),
             tls,
-            number,
-            run,
+            id: format!("req_{run:08x}{number:x}-"),
             requests: AtomicU64::new(0),
         }
     }
@@ -35,7 +33,15 @@ impl Connection {
     /// The id of the next request on it: what finds it in the log.
     pub fn next_request_id(&self) -> String {
         let count = self.requests.fetch_add(1, Ordering::Relaxed);
-        format!("req_{:08x}{:x}-{count:x}", self.run, self.number)
+        let digits = (count.max(1).ilog2() / 4 + 1) as usize;
+        // As long as it will be, so that it becomes a header without being copied.
+        let mut id = String::with_capacity(self.id.len() + digits);
+        id.push_str(&self.id);
+        for place in (0..digits).rev() {
+            let digit = (count >> (4 * place)) as usize % 16;
+            id.push(char::from(b"0123456789abcdef"[digit]));
+        }
+        id
     }
 }
 
@@ -214,6 +220,15 @@ mod tests {
 
     fn from(peer: &str) -> Connection {
         Connection::new(peer.parse().expect("an address"), false, 1, 1)
+    }
+
+    #[test]
+    fn the_requests_of_a_connection_are_numbered() {
+        let connection = from("192.0.2.1");
+        for count in 0..300 {
+            let id = format!("req_000000011-{count:x}");
+            assert_eq!(connection.next_request_id(), id);
+        }
     }
 
     #[test]

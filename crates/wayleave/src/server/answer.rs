@@ -57,7 +57,7 @@ pub(super) async fn answer(request: Request<Incoming>, serving: &Serving) -> Res
             refuse(&parts, &fault, serving, &request_id)
         }
     };
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    if let Ok(value) = HeaderValue::try_from(request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if is_last && !is_http2 {
@@ -97,8 +97,14 @@ async fn dispatch(
         connection, core, ..
     } = serving;
     match &serving.service {
-        Service::SampleApi => sample_api::answer(request).await.map(Either::Left),
-        Service::Monitor(monitor) => monitor.answer(&request).await.map(Either::Left),
+        Service::SampleApi => {
+            let answer = Box::pin(sample_api::answer(request)).await;
+            answer.map(Either::Left)
+        }
+        Service::Monitor(monitor) => {
+            let answer = Box::pin(monitor.answer(&request)).await;
+            answer.map(Either::Left)
+        }
         Service::Admin(admin) => {
             let admin = admin.load_full();
             let answer = Box::pin(admin.handle(request, connection, request_id)).await;
