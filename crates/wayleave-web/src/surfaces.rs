@@ -13,6 +13,7 @@ use wayleave_engine::{
 };
 use wayleave_protocol::Message;
 use wayleave_protocol::described::DescribedScheme;
+use wayleave_protocol::http_framing::is_name_letter;
 use wayleave_proxy::ApiBehind;
 
 use crate::answer::Answer;
@@ -729,6 +730,9 @@ fn is_but_for_slashes(path: &str, wanted: &str) -> bool {
 /// Refuses a path that the API behind may read as another than we did. Resource keys of the content
 /// APIs may hold anything else: their segments are never matched.
 fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
+    if is_plain_path(path) {
+        return Ok(());
+    }
     let is_content = matches!(place, Place::Content { .. });
     let why = if has_dot_segment(path) {
         "a dot segment"
@@ -747,6 +751,12 @@ fn check_path(place: &Place<'_, '_>, path: &str) -> Result<(), Fault> {
     Err(Fault::BadRequest(format!(
         "the path can be read in more than one way: it has {why}"
     )))
+}
+
+/// Whether a path has nothing but names and single slashes, as nearly all have: it is looked at once.
+fn is_plain_path(path: &str) -> bool {
+    let mut pairs = path.as_bytes().array_windows();
+    pairs.all(|[before, letter]| is_name_letter(*letter) || *letter == b'/' && *before != b'/')
 }
 
 fn has_dot_segment(path: &str) -> bool {
@@ -796,6 +806,16 @@ mod tests {
         }
         for path in ["/a.b/c", "/a..b", "/...", "/a%20b"] {
             assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_plain_path_has_nothing_that_is_refused() {
+        for path in ["/", "/a/b-c_d/", "/A1"] {
+            assert!(is_plain_path(path), "{path}");
+        }
+        for path in ["//", "/a//b", "/a/.", "/a;b", "/a\\b", "/a%20b", "/\u{e4}"] {
+            assert!(!is_plain_path(path), "{path}");
         }
     }
 
