@@ -12,7 +12,7 @@ use crate::Refusal;
 use crate::caller::Admitted;
 use crate::catalogue::CatalogueVersion;
 use crate::engine::Engine;
-use crate::job::JobKind;
+use crate::job::{JobKind, job_name};
 use crate::ports::random;
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -354,7 +354,7 @@ impl Engine {
     ) -> Job {
         let object = object.to_string();
         Job {
-            name: format!("{} {object}", kind.as_str()),
+            name: job_name(kind, &object),
             kind: kind.as_str().to_owned(),
             partner_id,
             object,

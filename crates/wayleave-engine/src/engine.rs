@@ -617,9 +617,10 @@ impl Engine {
         });
     }
 
-    /// Forgets quotas and counts by the hour of long ago.
+    /// Forgets quotas, counts by the hour and jobs of long ago.
     pub async fn forget_old(&self) -> Result<(), Refusal> {
         self.forget_quotas().await?;
+        self.forget_done_jobs().await?;
         self.forget_usage().await
     }
 

@@ -1,5 +1,6 @@
 //! Work that is done later, once, by whichever node comes first: jobs in the store, on the one clock.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 /// The first wait after a failure; each further one is twice as long, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// How long jobs that are done can be looked up.
+const DONE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What a job does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +137,15 @@ impl Engine {
         Ok(done)
     }
 
+    /// Forgets jobs that were done long ago.
+    pub(crate) async fn forget_done_jobs(&self) -> Result<(), Refusal> {
+        let now = self.now();
+        let forgotten = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.forget_done_jobs(now.minus(DONE_KEPT)).await })
+        });
+        Ok(forgotten.await?)
+    }
+
     async fn run_job(&self, job: Job) -> Result<(), Refusal> {
         let now = self.now();
         let name = job.name.clone();
@@ -211,6 +223,11 @@ impl Engine {
         };
         noted.map_err(Refusal::Store)
     }
+}
+
+/// What a job is called that does something to an object.
+pub(crate) fn job_name(kind: JobKind, object: impl fmt::Display) -> String {
+    format!("{} {object}", kind.as_str())
 }
 
 /// How long is waited after so many attempts.

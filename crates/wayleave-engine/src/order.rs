@@ -13,7 +13,7 @@ use wayleave_store::{Charge, ChargeState, Job, Order, OrderLine, StoreError};
 use crate::Refusal;
 use crate::checkout::{Buyer, OrderRefusal, OrderWithLines, is_monthly, read_details};
 use crate::engine::Engine;
-use crate::job::{Attempt, JobKind, LEASE, done_on_conflict};
+use crate::job::{Attempt, JobKind, LEASE, done_on_conflict, job_name};
 use crate::payment::ChargeOutcome;
 use crate::ports::random;
 
@@ -305,9 +305,11 @@ impl Engine {
         let (transition, now) = (processing.complete(), self.now());
         let hook = found.order.hook_url.is_some();
         let hook = hook.then(|| self.job(JobKind::Hook, found.order.partner_id, id, now));
+        let advance = job_name(JobKind::Advance, id);
         let completed = self.store.write(now, move |transaction| {
             Box::pin(async move {
                 transaction.move_order(transition, now).await?;
+                transaction.finish_job(&advance, now).await?;
                 if let Some(hook) = &hook {
                     transaction.add_job(hook).await?;
                 }

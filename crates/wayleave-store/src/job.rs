@@ -161,14 +161,17 @@ impl Reader {
 }
 
 impl Transaction {
-    /// Notes a job; one of that name that is there already stays as it is.
+    /// Notes a job; one of that name that still waits stays as it is, one that has ended begins anew.
     pub async fn add_job(&mut self, job: &Job) -> Result<(), StoreError> {
         execute!(
             self.link(),
             "INSERT INTO job (name, kind, partner_id, object, payload, state, run_at, leased_until,
                  attempts, last_error, created_at, changed_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)
-             ON CONFLICT (name) DO NOTHING",
+             ON CONFLICT (name) DO UPDATE SET
+                 payload = $5, state = $6, run_at = $7, leased_until = 0, attempts = $8,
+                 last_error = $9, created_at = $10, changed_at = $11
+             WHERE job.state <> 'waiting'",
             &job.name,
             &job.kind,
             job.partner_id.to_string(),
@@ -237,6 +240,16 @@ impl Transaction {
             again_at.unwrap_or(now).micros(),
             error,
             now.micros()
+        )
+        .map(drop)
+    }
+
+    /// Forgets jobs that were done before a moment.
+    pub async fn forget_done_jobs(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "DELETE FROM job WHERE state = 'done' AND changed_at < $1",
+            before.micros()
         )
         .map(drop)
     }
