@@ -264,12 +264,12 @@ impl ApiBehind {
         server: &Server,
         path: &str,
         received: &Uri,
-    ) -> Result<Uri, UnclearPath> {
+    ) -> Result<PathAndQuery, UnclearPath> {
         if self.0.keeps_paths
             && path == received.path()
             && let Some(as_it_came) = received.path_and_query()
         {
-            return Ok(Uri::from(as_it_came.clone()));
+            return Ok(as_it_came.clone());
         }
         let settings = &self.0.settings;
         let rest = path.strip_prefix(settings.strip_prefix.as_str());
@@ -289,8 +289,7 @@ impl ApiBehind {
             target.push('?');
             target.push_str(query);
         }
-        let target = PathAndQuery::from_maybe_shared(target).map_err(|_| UnclearPath)?;
-        Ok(Uri::from(target))
+        PathAndQuery::from_maybe_shared(target).map_err(|_| UnclearPath)
     }
 }
 

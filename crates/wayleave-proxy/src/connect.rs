@@ -1,12 +1,9 @@
 //! Connecting to a server behind: TCP, and TLS where its address says https.
 
-use std::cell::Cell;
-use std::io;
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -15,35 +12,40 @@ use tokio_rustls::client::TlsStream;
 use crate::behind::Server;
 
 /// A connection as bytes.
-pub(crate) enum Stream {
+pub(crate) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection as bytes that notes when anything came in.
-pub(crate) struct Wire {
-    stream: Stream,
-    has_heard: Rc<Cell<bool>>,
-}
-
 impl Wire {
-    /// Connects. The flag is set whenever bytes come in.
-    pub(crate) async fn connect(
-        server: &Server,
-        has_heard: Rc<Cell<bool>>,
-    ) -> io::Result<TokioIo<Wire>> {
+    /// Connects.
+    pub(crate) async fn connect(server: &Server) -> io::Result<Wire> {
         let address = (server.upstream.host(), server.upstream.port());
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let stream = match &server.tls {
-            None => Stream::Plain(stream),
-            Some(tls) => {
-                let connector = TlsConnector::from(tls.config.clone());
-                let stream = connector.connect(tls.name.clone(), stream).await?;
-                Stream::Tls(Box::new(stream))
-            }
+        let Some(tls) = &server.tls else {
+            return Ok(Wire::Plain(stream));
         };
-        Ok(TokioIo::new(Wire { stream, has_heard }))
+        let connector = TlsConnector::from(tls.config.clone());
+        let stream = connector.connect(tls.name.clone(), stream).await?;
+        Ok(Wire::Tls(Box::new(stream)))
+    }
+
+    /// Whether it is open and nothing has come on it. What has come is lost.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        let mut byte = [0];
+        match self {
+            Wire::Plain(stream) => {
+                matches!(stream.try_read(&mut byte), Err(error) if error.kind() == ErrorKind::WouldBlock)
+            }
+            Wire::Tls(stream) => {
+                let mut unwoken = Context::from_waker(Waker::noop());
+                let mut byte = ReadBuf::new(&mut byte);
+                Pin::new(stream)
+                    .poll_read(&mut unwoken, &mut byte)
+                    .is_pending()
+            }
+        }
     }
 }
 
@@ -53,17 +55,10 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let wire = self.get_mut();
-        let before = buf.filled().len();
-        let read = match &mut wire.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        ready!(read)?;
-        if buf.filled().len() > before {
-            wire.has_heard.set(true);
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -73,41 +68,41 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
+        match self {
+            Wire::Plain(stream) => stream.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
+        bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
         }
     }
 }

@@ -6,14 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::behind::{HealthCheck, Server};
-use crate::link::Link;
-use crate::upload::Outgoing;
+use crate::link::{Link, Wait};
+use crate::request_head::write_check;
 
 /// How often it is looked which servers are to be asked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -78,17 +77,15 @@ async fn ask(server: &Server, check: &HealthCheck, now: Instant) {
 async fn status(server: &Server, check: &HealthCheck, now: Instant) -> Result<(), String> {
     let opened = Link::<Incoming>::open(server, check.interval, now).await;
     let mut link = opened.map_err(|error| error.to_string())?;
-    let mut request = Request::new(Outgoing(None));
-    *request.uri_mut() = Uri::from(check.path.clone());
-    let headers = request.headers_mut();
-    headers.insert(HOST, server.host.clone());
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static("wayleave health check"),
-    );
+    link.begin(|text| write_check(text, &check.path, &server.host), None);
     // The interval ends the wait; the timer of the link must not do so before.
     let never = check.interval * 2;
-    let answer = link.exchange(request, None, never, || now + never).await;
+    let wait = Wait {
+        timeout: never,
+        upload: None,
+        now: || now + never,
+    };
+    let answer = link.answer(&Method::GET, &mut HeaderMap::new(), wait).await;
     let status = answer.map_err(|failed| format!("{failed:?}"))?.status();
     if status.is_success() {
         Ok(())

@@ -9,15 +9,22 @@
 //! answer drives the connection that it comes on, so that a request costs no switch between tasks.
 
 mod answer;
+mod answer_head;
+#[cfg(test)]
+mod answers_as_bytes;
 mod behind;
 mod caching;
 mod connect;
 mod counts;
+mod framing;
 mod headers;
 mod health;
+mod inbox;
 mod link;
+mod outbox;
 mod pool;
 mod proxy;
+mod request_head;
 mod standing;
 mod upload;
 mod upstream;

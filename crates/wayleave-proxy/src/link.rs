@@ -1,32 +1,43 @@
 //! One connection to a server behind, driven by whoever waits for what comes on it.
 
-use std::cell::Cell;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, Method, Response};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use crate::answer_head::HeadReader;
 use crate::behind::Server;
 use crate::connect::Wire;
-use crate::upload::{Outgoing, Upload};
+use crate::framing::{Framing, Taken};
+use crate::inbox::Inbox;
+use crate::outbox::{BodyEnd, Outbox, SendError};
+use crate::upload::Upload;
 
-/// The largest head of an answer, and what is read ahead of a client that is slow.
-const BUFFER_BYTES: usize = 64 * 1024;
-
-/// One connection. It has no task of its own: nothing happens on it but in [`Link::drive`].
+/// One connection. It has no task of its own: nothing happens on it but while somebody polls it.
 pub(crate) struct Link<B: Body<Data = Bytes> + Unpin + 'static> {
-    sender: SendRequest<Outgoing<B>>,
-    connection: Connection<TokioIo<Wire>, Outgoing<B>>,
-    is_over: bool,
-    has_heard: Rc<Cell<bool>>,
+    wire: Wire,
+    outbox: Outbox<B>,
+    inbox: Inbox,
+    /// What is left of the answer, once its head was taken.
+    framing: Framing,
+    has_heard: bool,
+    /// Whether it can carry another request after this one.
+    keeps: bool,
+    /// Why it takes no more of the request.
+    write_fault: Option<WriteFault>,
     patience: Patience,
+}
+
+/// Why a request could not be written to its end.
+struct WriteFault {
+    cause: String,
+    /// Whether nothing of it was.
+    is_unsent: bool,
 }
 
 /// Why a request got no answer.
@@ -42,6 +53,15 @@ pub(crate) enum Failed {
     TimedOut,
 }
 
+/// How long an answer is waited for.
+pub(crate) struct Wait<'a, B: Body, N: Fn() -> Instant> {
+    /// Counted from the last piece of the request that was passed on. While the client's next piece
+    /// is missing no time passes.
+    pub(crate) timeout: Duration,
+    pub(crate) upload: Option<&'a Upload<B>>,
+    pub(crate) now: N,
+}
+
 impl<B: Body<Data = Bytes> + Unpin + 'static> Link<B> {
     /// Connects, within the given time. `now`: any moment of the present.
     pub(crate) async fn open(
@@ -49,53 +69,43 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Link<B> {
         timeout: Duration,
         now: Instant,
     ) -> io::Result<Box<Self>> {
-        let has_heard = Rc::new(Cell::new(false));
-        let connecting = Wire::connect(server, has_heard.clone());
-        let wire = match tokio::time::timeout(timeout, connecting).await {
+        let wire = match tokio::time::timeout(timeout, Wire::connect(server)).await {
             Ok(connected) => connected?,
             Err(_) => return Err(io::ErrorKind::TimedOut.into()),
         };
-        let (sender, connection) = Builder::new()
-            .max_buf_size(BUFFER_BYTES)
-            .max_header_size(BUFFER_BYTES)
-            .handshake(wire)
-            .await
-            .map_err(io::Error::other)?;
         Ok(Box::new(Link {
-            sender,
-            connection,
-            is_over: false,
-            has_heard,
+            wire,
+            outbox: Outbox::new(),
+            inbox: Inbox::default(),
+            framing: Framing::Length(0),
+            has_heard: false,
+            keeps: true,
+            write_fault: None,
             patience: Patience::new(now),
         }))
     }
 
-    /// Does what can be done now: writes, reads, notices the end. Returns whether it is over.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.is_over {
-            self.is_over = self.connection.poll_without_shutdown(cx).is_ready();
-        }
-        self.is_over
-    }
-
-    /// Whether another request can be sent on it.
+    /// Whether another request can be sent on it. What comes unasked ends it.
     pub(crate) fn is_free(&mut self) -> bool {
-        !self.drive(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
+        self.keeps = self.becomes_free() && self.wire.is_silent();
+        self.keeps
     }
 
-    /// The same after an exchange, which has mostly driven it that far already.
+    /// The same right after an exchange.
     pub(crate) fn becomes_free(&mut self) -> bool {
-        !self.is_over && (self.sender.is_ready() || self.is_free())
+        self.keeps && self.framing.is_done() && self.inbox.is_empty() && self.outbox.is_done()
+    }
+
+    /// Makes it ready for the next request.
+    pub(crate) fn rest(&mut self) {
+        self.inbox.shrink();
     }
 
     /// The connection itself and what was read ahead, after an answer that switched to another
-    /// protocol; `None`: it did not.
-    pub(crate) fn into_stream(mut self) -> Option<(TokioIo<Wire>, Bytes)> {
-        if !self.drive(&mut Context::from_waker(Waker::noop())) {
-            return None;
-        }
-        let parts = self.connection.into_parts();
-        Some((parts.io, parts.read_buf))
+    /// protocol.
+    pub(crate) fn into_stream(mut self) -> (Wire, Bytes) {
+        let early = self.inbox.take_up_to(u64::MAX);
+        (self.wire, early)
     }
 
     /// What waits for the connection, with its timer.
@@ -103,39 +113,35 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Link<B> {
         &mut self.patience
     }
 
-    /// Sends a request and waits for the head of its answer, at most `timeout` after the last piece
-    /// of the request was passed on. While the client's next piece is missing no time passes.
-    pub(crate) async fn exchange(
+    /// Takes a request in, whose head is written by this. It goes out with [`Link::answer`].
+    pub(crate) fn begin(
         &mut self,
-        request: Request<Outgoing<B>>,
-        upload: Option<&Upload<B>>,
-        timeout: Duration,
-        now: impl Fn() -> Instant,
-    ) -> Result<Response<Incoming>, Failed> {
-        self.has_heard.set(false);
-        // Only driving the connection below brings it an answer, so that it needs no waker; and with
-        // a budget for the task it might end its turn without one.
-        let mut sent = pin!(tokio::task::unconstrained(
-            self.sender.try_send_request(request)
-        ));
-        let mut until = now() + timeout;
+        write_head: impl FnOnce(&mut Vec<u8>),
+        body: Option<(Rc<Upload<B>>, BodyEnd)>,
+    ) {
+        self.has_heard = false;
+        self.keeps = false;
+        self.outbox.begin(write_head, body);
+    }
+
+    /// Sends the request and waits for the head of its answer. `method`: the request's; `spare`: gives
+    /// its memory to the headers of the answer.
+    pub(crate) async fn answer(
+        &mut self,
+        method: &Method,
+        spare: &mut HeaderMap,
+        wait: Wait<'_, B, impl Fn() -> Instant>,
+    ) -> Result<Response<()>, Failed> {
+        let mut until = (wait.now)() + wait.timeout;
+        let mut reader = HeadReader::default();
         std::future::poll_fn(|cx| {
-            let is_over = self.drive(cx);
-            let mut unwoken = Context::from_waker(Waker::noop());
-            if let Poll::Ready(answered) = sent.as_mut().poll(&mut unwoken) {
-                return Poll::Ready(answered.map_err(|mut error| match error.take_message() {
-                    Some(_) => Failed::Unsent,
-                    None => Failed::of(&error.into_error(), self.has_heard.get()),
-                }));
+            let answered = self.poll_answer(cx, method, spare, &mut reader);
+            if answered.is_ready() {
+                return answered;
             }
-            if is_over {
-                let cause = "the connection ended".to_owned();
-                let has_heard = self.has_heard.get();
-                return Poll::Ready(Err(Failed::Broken { has_heard, cause }));
-            }
-            if let Some(upload) = upload {
+            if let Some(upload) = wait.upload {
                 if upload.has_moved() || upload.waits_for_client() {
-                    until = now() + timeout;
+                    until = (wait.now)() + wait.timeout;
                 }
                 if upload.waits_for_client() {
                     return Poll::Pending;
@@ -148,29 +154,122 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Link<B> {
         })
         .await
     }
-}
 
-impl Failed {
-    fn of(error: &hyper::Error, has_heard: bool) -> Self {
-        let cause = describe(error);
-        if error.is_parse() {
-            Failed::Malformed(cause)
-        } else {
-            Failed::Broken { has_heard, cause }
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        spare: &mut HeaderMap,
+        reader: &mut HeadReader,
+    ) -> Poll<Result<Response<()>, Failed>> {
+        if let Poll::Ready(Err(cause)) = self.poll_send(cx) {
+            return Poll::Ready(Err(self.broken(cause)));
+        }
+        if self
+            .write_fault
+            .as_ref()
+            .is_some_and(|fault| fault.is_unsent)
+        {
+            return Poll::Ready(Err(Failed::Unsent));
+        }
+        loop {
+            let head = reader.take(&mut self.inbox, method, spare);
+            if let Some(head) = head.map_err(Failed::Malformed)? {
+                self.framing = head.framing;
+                self.keeps = head.keeps_connection && self.write_fault.is_none();
+                return Poll::Ready(Ok(head.answer));
+            }
+            match ready!(self.inbox.poll_fill(cx, &mut self.wire)) {
+                Ok(1..) => self.has_heard = true,
+                Ok(0) => {
+                    let cause = "the connection ended".to_owned();
+                    return Poll::Ready(Err(self.broken(cause)));
+                }
+                Err(error) => return Poll::Ready(Err(self.broken(error.to_string()))),
+            }
         }
     }
-}
 
-/// The error with its causes, for the log.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+    /// Why nothing comes: that nothing could be written explains more than that nothing came.
+    fn broken(&mut self, cause: String) -> Failed {
+        Failed::Broken {
+            has_heard: self.has_heard,
+            cause: self.write_fault.take().map_or(cause, |fault| fault.cause),
+        }
     }
-    text
+
+    /// Sends what is left of the request. A server that takes no more may have answered all the same,
+    /// so that this is an end of it and no error. Errors: the body of the request failed, so that
+    /// nobody may take it for whole.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        if self.outbox.is_done() {
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.outbox.poll_write(cx, &mut self.wire)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => {
+                let is_unsent = self.outbox.is_unsent();
+                self.keeps = false;
+                self.outbox.give_up();
+                Poll::Ready(match error {
+                    SendError::Body => Err("the body of the request failed".to_owned()),
+                    SendError::Wire(error) => {
+                        let cause = error.to_string();
+                        self.write_fault = Some(WriteFault { cause, is_unsent });
+                        Ok(())
+                    }
+                })
+            }
+        }
+    }
+
+    /// The next piece of the answer; `None`: there is none. Errors: the answer is broken.
+    pub(crate) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, String>>> {
+        loop {
+            match self.framing.take(&mut self.inbox) {
+                Ok(Taken::Piece(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Ok(Taken::Trailers(trailers)) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(Taken::End) => return Poll::Ready(None),
+                Ok(Taken::Missing) => {}
+                Err(cause) => return Poll::Ready(Some(Err(cause))),
+            }
+            match ready!(self.inbox.poll_fill(cx, &mut self.wire)) {
+                Ok(1..) => {}
+                Ok(0) => {
+                    if let Err(cause) = self.framing.connection_ended() {
+                        return Poll::Ready(Some(Err(cause)));
+                    }
+                }
+                Err(error) => return Poll::Ready(Some(Err(error.to_string()))),
+            }
+        }
+    }
+
+    /// All that is left of the answer, where its length is known and all of it is there.
+    pub(crate) fn take_rest(&mut self) -> Option<Bytes> {
+        match self.framing {
+            Framing::Length(left) if self.inbox.bytes().len() as u64 >= left => {
+                self.framing = Framing::Length(0);
+                Some(self.inbox.take_up_to(left))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether all of the answer was taken.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.framing.is_done()
+    }
+
+    /// How much of the answer is left, as far as that is known.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.framing.size_hint()
+    }
 }
 
 /// A timer that is set anew only when it runs out too early or would run out too late: at the usual

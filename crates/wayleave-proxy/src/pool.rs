@@ -180,6 +180,11 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Lease<B> {
         self.link.as_deref_mut()
     }
 
+    /// The same, to look at it.
+    pub(crate) fn peek(&self) -> Option<&Link<B>> {
+        self.link.as_deref()
+    }
+
     /// Takes the connection out, never to be given back. It still counts as in use.
     pub(crate) fn take(&mut self) -> Option<Box<Link<B>>> {
         self.link.take()
@@ -197,6 +202,7 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Lease<B> {
         };
         let mut idle = self.home.idle.borrow_mut();
         if idle.len() < IDLE_CONNECTIONS && link.becomes_free() {
+            link.rest();
             let since = self.home.clock.now();
             idle.push(Idle { link, since });
         }

@@ -3,18 +3,21 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::{Body, Bytes, Incoming};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::{Body, Bytes};
 use wayleave_engine::Admitted;
 
 use crate::answer::{AnswerBody, take_over};
 use crate::behind::ApiBehind;
 use crate::headers;
-use crate::link::{Failed, Link};
+use crate::link::{Failed, Link, Wait};
+use crate::outbox::BodyEnd;
 use crate::pool::{Home, Lease, Pool, Reuse};
-use crate::upload::{Outgoing, Upload};
+use crate::request_head::PassedHead;
+use crate::upload::Upload;
 use crate::websocket::{self, Tunnel};
 
 /// Why a request could not be passed on, or got no answer. `E`: the error of its body.
@@ -140,7 +143,7 @@ where
         let mut home = self.choose(&mut passing);
         let mut last = ProxyError::Unreachable("it has no server".to_owned());
         while let Some(chosen) = home {
-            match self.attempt(&passing, &chosen, reuse).await {
+            match self.attempt(&mut passing, &chosen, reuse).await {
                 Ok(answer) => return Ok(answer),
                 Err(Next::Over(error)) => return Err(error),
                 Err(Next::Anew) => {
@@ -197,7 +200,7 @@ where
 
     async fn attempt(
         &self,
-        passing: &Passing<'_, B>,
+        passing: &mut Passing<'_, B>,
         home: &Rc<Home<B>>,
         reuse: Reuse,
     ) -> Result<Response<AnswerBody<B>>, Next<B::Error>> {
@@ -206,17 +209,19 @@ where
             Some(lease) => (lease, true),
             None => (self.connect(passing, home).await?, false),
         };
-        let request = passing.request(home)?;
-        let upload = passing.upload.as_deref();
+        let target = passing.target(home)?;
         let Some(link) = lease.link() else {
             return Err(Next::Anew);
         };
+        passing.begin(link, home, &target);
         let clock = self.pool.clock();
-        let answered = link
-            .exchange(request, upload, settings.answer_timeout, || {
-                clock.after(std::time::Duration::ZERO)
-            })
-            .await;
+        let wait = Wait {
+            timeout: settings.answer_timeout,
+            upload: passing.upload.as_deref(),
+            now: || clock.after(std::time::Duration::ZERO),
+        };
+        let parts = &mut passing.parts;
+        let answered = link.answer(&parts.method, &mut parts.headers, wait).await;
         match answered {
             Ok(answer) => {
                 self.succeeded(home);
@@ -246,7 +251,7 @@ where
         &self,
         passing: &Passing<'_, B>,
         mut lease: Lease<B>,
-        mut answer: Response<Incoming>,
+        mut answer: Response<()>,
     ) -> Result<Response<AnswerBody<B>>, Next<B::Error>> {
         let settings = passing.api.settings();
         let (method, caller) = (&passing.parts.method, passing.admitted.caller());
@@ -256,20 +261,18 @@ where
             return Err(Next::Over(error));
         }
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let stream = lease.take().and_then(|link| link.into_stream());
-            let Some(stream) = stream else {
+            let Some(link) = lease.take() else {
                 let cause = "it ended as it switched".to_owned();
                 return Err(Next::Over(ProxyError::Broken(cause)));
             };
-            let home = self.pool.home(lease.home().server());
-            let tunnel = Tunnel::new(stream, settings.idle_timeout, lease);
-            return Ok(answer.map(|incoming| AnswerBody::switched(incoming, &home, tunnel)));
+            let tunnel = Tunnel::new(link.into_stream(), settings.idle_timeout, lease);
+            return Ok(answer.map(|()| AnswerBody::switched(tunnel)));
         }
         let is_sent = passing
             .upload
             .as_ref()
             .is_none_or(|upload| upload.is_done());
-        Ok(answer.map(|incoming| AnswerBody::new(incoming, lease, settings.idle_timeout, is_sent)))
+        Ok(answer.map(|()| AnswerBody::new(lease, settings.idle_timeout, is_sent)))
     }
 
     /// What to do after a request got no answer, and whose fault it was.
@@ -354,30 +357,40 @@ where
         }
     }
 
-    /// The request as a server gets it.
-    fn request(&self, home: &Home<B>) -> Result<Request<Outgoing<B>>, Next<B::Error>> {
+    /// What a server is asked for.
+    fn target(&self, home: &Home<B>) -> Result<PathAndQuery, Next<B::Error>> {
         let target = self.api.target(home.server(), self.path, &self.parts.uri);
-        let target = target.map_err(|_| Next::Over(ProxyError::UnclearPath))?;
-        let mut request = Request::new(Outgoing(self.upload.clone()));
-        *request.method_mut() = self.parts.method.clone();
-        *request.uri_mut() = target;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers::of_request(
-            &self.parts,
-            self.admitted,
-            self.inbound,
-            self.api.settings(),
-            home.server(),
-        );
-        if self.is_websocket {
-            websocket::name(request.headers_mut());
+        target.map_err(|_| Next::Over(ProxyError::UnclearPath))
+    }
+
+    /// Gives the request to a connection.
+    fn begin(&self, link: &mut Link<B>, home: &Home<B>, target: &PathAndQuery) {
+        let body = self.body_end();
+        let head = PassedHead {
+            target,
+            received: &self.parts,
+            admitted: self.admitted,
+            inbound: self.inbound,
+            settings: self.api.settings(),
+            server: home.server(),
+            body: &body,
+            is_websocket: self.is_websocket,
+        };
+        let write_head = |text: &mut Vec<u8>| head.write(text);
+        let upload = self.upload.clone();
+        link.begin(write_head, upload.map(|upload| (upload, body.clone())));
+    }
+
+    /// How the server is told where the body ends: by its length where we were told so, or know it.
+    fn body_end(&self) -> BodyEnd {
+        let said = self.parts.headers.get(CONTENT_LENGTH);
+        let Some(upload) = &self.upload else {
+            return said.map_or(BodyEnd::Unsaid, |_| BodyEnd::Length(0));
+        };
+        let said = said.and_then(|said| said.to_str().ok()?.parse().ok());
+        match said.or_else(|| upload.length()) {
+            Some(length) => BodyEnd::Length(length),
+            None => BodyEnd::Chunks(headers::announced_trailers(&self.parts.headers)),
         }
-        let is_sized = request.body().size_hint().exact().is_some();
-        if !is_sized && !request.headers().contains_key(CONTENT_LENGTH) {
-            // Without it hyper leaves out the body of a GET.
-            let chunked = HeaderValue::from_static("chunked");
-            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
-        }
-        Ok(request)
     }
 }

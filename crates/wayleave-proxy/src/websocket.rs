@@ -11,7 +11,6 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use hyper::body::{Body, Bytes};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::connect::Wire;
@@ -49,7 +48,7 @@ pub(crate) fn name(headers: &mut HeaderMap) {
 
 /// A connection to a server behind that has switched. Nothing of the client has been passed on yet.
 pub struct Tunnel<B: Body<Data = Bytes> + Unpin + 'static> {
-    wire: TokioIo<Wire>,
+    wire: Wire,
     /// What the server sent right behind its answer.
     early: Bytes,
     idle_timeout: Duration,
@@ -59,7 +58,7 @@ pub struct Tunnel<B: Body<Data = Bytes> + Unpin + 'static> {
 
 impl<B: Body<Data = Bytes> + Unpin + 'static> Tunnel<B> {
     pub(crate) fn new(
-        (wire, early): (TokioIo<Wire>, Bytes),
+        (wire, early): (Wire, Bytes),
         idle_timeout: Duration,
         lease: Lease<B>,
     ) -> Self {
@@ -75,7 +74,7 @@ impl<B: Body<Data = Bytes> + Unpin + 'static> Tunnel<B> {
     /// the time of the route. Errors: one side broke.
     pub async fn relay(self, client: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let moved = Rc::new(Cell::new(0));
-        let mut server = self.wire.into_inner();
+        let mut server = self.wire;
         let mut client = Watched {
             inner: client,
             moved: moved.clone(),
