@@ -207,7 +207,8 @@ where
         let settings = passing.api.settings();
         let (mut lease, is_reused) = match home.take(reuse) {
             Some(lease) => (lease, true),
-            None => (self.connect(passing, home).await?, false),
+            // It is large, and seldom needed.
+            None => (Box::pin(self.connect(passing, home)).await?, false),
         };
         let target = passing.target(home)?;
         let Some(link) = lease.link() else {
