@@ -134,6 +134,10 @@ pub(crate) fn write_check(text: &mut Vec<u8>, path: &PathAndQuery, host: &Header
 fn write_first_line(text: &mut Vec<u8>, method: &Method, target: &PathAndQuery) {
     text.extend_from_slice(method.as_str().as_bytes());
     text.push(b' ');
+    // Of `http://host?query` the path is empty, and so not there.
+    if !target.as_str().starts_with(['/', '*']) {
+        text.push(b'/');
+    }
     text.extend_from_slice(target.as_str().as_bytes());
     text.extend_from_slice(b" HTTP/1.1\r\n");
 }
@@ -193,6 +197,22 @@ impl HeaderRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_never_empty() {
+        for (address, line) in [
+            ("http://api.example?x=1", "GET /?x=1 HTTP/1.1\r\n"),
+            ("http://api.example", "GET / HTTP/1.1\r\n"),
+            ("/a%20b?x=1", "GET /a%20b?x=1 HTTP/1.1\r\n"),
+            ("*", "GET * HTTP/1.1\r\n"),
+        ] {
+            let address: http::Uri = address.parse().expect("an address");
+            let target = address.path_and_query().expect("a path");
+            let mut text = Vec::new();
+            write_first_line(&mut text, &Method::GET, target);
+            assert_eq!(text, line.as_bytes());
+        }
+    }
 
     #[test]
     fn no_value_brings_a_line_of_its_own() {
