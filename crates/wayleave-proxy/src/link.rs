@@ -296,3 +296,151 @@ impl Patience {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A body that comes in one piece, as soon as it may.
+    struct Later(Rc<Cell<bool>>, Option<Bytes>);
+
+    impl Body for Later {
+        type Data = Bytes;
+        type Error = ();
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, ()>>> {
+            match self.0.get() {
+                true => Poll::Ready(self.1.take().map(Frame::data).map(Ok)),
+                false => Poll::Pending,
+            }
+        }
+    }
+
+    fn now() -> Instant {
+        tokio::time::sleep(Duration::ZERO).deadline()
+    }
+
+    /// A link to a server that does this.
+    async fn link_to(
+        script: impl FnOnce(TcpStream) + Send + 'static,
+    ) -> (Box<Link<Later>>, std::thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("an address");
+        let address = listener.local_addr().expect("an address");
+        let server = std::thread::spawn(move || script(listener.accept().expect("a caller").0));
+        let upstream = format!("http://{address}").parse().expect("an upstream");
+        let behind = Server::new(upstream, None).expect("a server");
+        let link = Link::open(&behind, Duration::from_secs(5), now()).await;
+        (link.expect("a connection"), server)
+    }
+
+    fn in_runtime(test: impl Future<Output = ()>) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build();
+        runtime.expect("a runtime").block_on(test);
+    }
+
+    async fn answer_of(
+        link: &mut Link<Later>,
+        method: &Method,
+        upload: Option<&Upload<Later>>,
+    ) -> Result<Response<()>, Failed> {
+        let wait = Wait {
+            timeout: Duration::from_secs(5),
+            upload,
+            now,
+        };
+        link.answer(method, &mut HeaderMap::new(), wait).await
+    }
+
+    #[test]
+    fn a_server_that_answers_and_takes_no_more_is_heard() {
+        in_runtime(async {
+            let (mut link, server) = link_to(|mut caller| {
+                // What is left unread makes the end of the connection a reset.
+                let _ = caller.read(&mut [0; 4]);
+                let _ = caller.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+            })
+            .await;
+            let may_come = Rc::new(Cell::new(false));
+            let piece = Bytes::from(vec![b'x'; 10_000]);
+            let upload = Upload::new(Later(may_come.clone(), Some(piece)));
+            link.begin(
+                |head| head.extend_from_slice(b"POST / HTTP/1.1\r\n\r\n"),
+                Some((upload.clone(), BodyEnd::Length(10_000))),
+            );
+            let _ = std::future::poll_fn(|cx| Poll::Ready(link.poll_send(cx))).await;
+            server.join().expect("an answer");
+            may_come.set(true);
+            let answer = answer_of(&mut link, &Method::POST, Some(&upload)).await;
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status(), 413);
+            assert!(link.write_fault.is_some(), "the body met a reset");
+            assert_eq!(link.take_rest().as_deref(), Some(&b"big"[..]));
+            assert!(!link.becomes_free());
+        });
+    }
+
+    #[test]
+    fn what_comes_unasked_ends_a_connection_that_nobody_uses() {
+        for unasked in [&b"HTTP/1.1 408 Request Timeout\r\n\r\n"[..], b""] {
+            in_runtime(async {
+                let (ask, asked) = std::sync::mpsc::channel();
+                let (mut link, server) = link_to(move |mut caller| {
+                    let _ = caller.read(&mut [0; 100]);
+                    let _ = caller.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                    asked.recv().expect("the next step");
+                    let _ = caller.write_all(unasked);
+                })
+                .await;
+                link.begin(
+                    |head| head.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n"),
+                    None,
+                );
+                answer_of(&mut link, &Method::GET, None)
+                    .await
+                    .expect("an answer");
+                assert_eq!(link.take_rest().as_deref(), Some(&b"ok"[..]));
+                assert!(link.becomes_free() && link.is_free() && link.is_free());
+                ask.send(()).expect("a server");
+                server.join().expect("an end");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                assert!(!link.is_free());
+                assert!(!link.becomes_free(), "never again");
+            });
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_on_a_connection_that_has_ended() {
+        in_runtime(async {
+            let (mut link, server) = link_to(drop).await;
+            server.join().expect("an end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(!link.is_free());
+            link.begin(
+                |head| head.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n"),
+                None,
+            );
+            let answer = answer_of(&mut link, &Method::GET, None).await;
+            let failed = answer.expect_err("no answer");
+            assert!(
+                matches!(
+                    failed,
+                    Failed::Unsent
+                        | Failed::Broken {
+                            has_heard: false,
+                            ..
+                        }
+                ),
+                "{failed:?}"
+            );
+        });
+    }
+}
