@@ -1,5 +1,7 @@
 //! Where the body of an answer ends (RFC 9112 sections 6 and 7).
 
+use std::io::BufRead;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::{Bytes, SizeHint};
 
@@ -229,19 +231,26 @@ pub(crate) fn header(
     }
 }
 
+/// The first line with its line feed, where that is there. The standard library looks for it faster
+/// than an iterator does.
+fn next_line(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes;
+    let length = rest.skip_until(b'\n').ok()?;
+    Some(&bytes[..length]).filter(|line| line.ends_with(b"\n"))
+}
+
 /// How long a block of lines is with the empty line at its end; `None`: it is not all there. `from`:
 /// where the line begins up to which it was looked through before.
 ///
 /// Errors: it is too large, or a line ends with a line feed alone, which not everybody takes for an
 /// end.
 pub(crate) fn block_length(bytes: &[u8], from: &mut usize) -> Result<Option<usize>, String> {
-    while let Some(length) = bytes[*from..].iter().position(|byte| *byte == b'\n') {
-        let line = &bytes[*from..*from + length];
-        if line.last() != Some(&b'\r') {
+    while let Some(line) = next_line(&bytes[*from..]) {
+        if !line.ends_with(b"\r\n") {
             return Err("one of its lines ends with a line feed alone".to_owned());
         }
-        *from += length + 1;
-        if line.len() == 1 {
+        *from += line.len();
+        if line.len() == 2 {
             return match *from <= LARGEST_HEAD {
                 true => Ok(Some(*from)),
                 false => Err("its headers are too large".to_owned()),
