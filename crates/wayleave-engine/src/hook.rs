@@ -42,8 +42,13 @@ impl Engine {
             return Ok(Attempt::GivenUp("this is no order".to_owned()));
         };
         let order = self.order_by_id(id).await?.order;
-        let (Some(url), Some(hooks)) = (&order.hook_url, self.hooks.get()) else {
+        let Some(url) = &order.hook_url else {
             return Ok(Attempt::Done);
+        };
+        let Some(hooks) = self.hooks.get() else {
+            return Ok(Attempt::Again(
+                "this node calls no addresses yet".to_owned(),
+            ));
         };
         match hooks.call(url).await {
             Ok(()) => Ok(Attempt::Done),

@@ -306,6 +306,7 @@ fn environment(
         public_url: None,
         database: Database::Sqlite(folder.join(database)),
         master_key: folder.join(default_master_key(environment)),
+        hooks_to_loopback: false,
         surfaces: SurfaceSettings {
             oauth: mount(),
             platform: mount(),

@@ -89,6 +89,9 @@ struct EnvironmentConfig {
     database_url_env: Option<String>,
     master_key_file: Option<PathBuf>,
     tls: Option<TlsFiles>,
+    /// Whether the hooks of orders may call this machine.
+    #[serde(default)]
+    hooks_to_loopback: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -393,6 +396,7 @@ impl Config {
             database: self.database(environment, config)?,
             master_key: self
                 .in_data(&master_key.unwrap_or_else(|| default_master_key(environment))),
+            hooks_to_loopback: config.hooks_to_loopback,
             surfaces: SurfaceSettings {
                 authorities: authorities(
                     &format!("{environment}.authorities"),

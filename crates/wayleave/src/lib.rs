@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod hooks;
 pub mod key_file;
 pub mod metrics;
 pub mod monitor;

@@ -14,6 +14,7 @@ use wayleave_engine::{
 };
 use wayleave_web::{Admin, Authorities, Mount, SurfaceSettings, Surfaces, TrustedProxies};
 
+use crate::hooks::HookCaller;
 use crate::key_file::{self, KeyFileError};
 use crate::metrics::Counters;
 use crate::monitor::Monitor;
@@ -50,6 +51,8 @@ pub struct EnvironmentSettings {
     pub database: Database,
     /// The file with its master keys.
     pub master_key: PathBuf,
+    /// Whether the hooks of orders may call this machine, also over plain http.
+    pub hooks_to_loopback: bool,
     /// What it shows.
     pub surfaces: SurfaceSettings,
 }
@@ -174,6 +177,8 @@ impl Node {
                 &randomness,
             );
             let engine = waiting.block_on(opening)?;
+            let hooks = HookCaller::new(environment.hooks_to_loopback);
+            engine.set_hooks(Box::new(hooks));
             engine.set_plans(&settings.plans);
             engine.keep_hours_of_usage(settings.usage_hours_kept_days);
             engines.push(engine);

@@ -130,6 +130,10 @@ fn needing_restart(own: &NodeSettings, wanted: &NodeSettings) -> Vec<String> {
             own.mount.prefix == new.mount.prefix,
         );
         compare(
+            format!("{name}.hooks_to_loopback"),
+            own.hooks_to_loopback == new.hooks_to_loopback,
+        );
+        compare(
             format!("{name}.public_url"),
             own.public_url == new.public_url,
         );

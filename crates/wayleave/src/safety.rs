@@ -22,6 +22,7 @@ pub(crate) fn check_settings(settings: &NodeSettings) -> Checked {
     let [live, test] = &settings.environments;
     check_listening(live, &settings.trusted_proxies)?;
     check_public_url(live)?;
+    check_hooks(live)?;
     check_admin_address(&settings.admin)?;
     check_overlaps(settings)?;
     if settings.wrong_secrets_per_minute.is_none() {
@@ -61,6 +62,17 @@ fn check_public_url(live: &EnvironmentSettings) -> Checked {
         return Err(wrong("live.public_url", why));
     }
     Ok(())
+}
+
+/// Partners name the addresses of hooks: with this they would reach what only this machine may.
+fn check_hooks(live: &EnvironmentSettings) -> Checked {
+    match live.hooks_to_loopback {
+        false => Ok(()),
+        true => Err(wrong(
+            "live.hooks_to_loopback",
+            "would let partners call this machine from within: it is for test.hooks_to_loopback only",
+        )),
+    }
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -455,6 +455,7 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
         public_url: None,
         database: database.clone(),
         master_key: folder.path().join(default_master_key(environment)),
+        hooks_to_loopback: environment == Environment::Test,
         surfaces: usual_surfaces(),
     };
     NodeSettings {

@@ -1,0 +1,198 @@
+//! Calls the addresses that partners named for the end of an order, and nothing within this network.
+//!
+//! An address is looked at when it is given, as far as that goes without asking anybody
+//! (`hooks/target.rs`), and again with every call: its name is resolved once, every address that came
+//! out of it is checked (`hooks/address.rs`), and one of those is connected to. So a name that
+//! resolves to something else a moment later gains nothing. Redirects are not followed.
+
+mod address;
+mod target;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use wayleave_engine::HookSender;
+use wayleave_store::BoxFuture;
+
+use crate::upstream_tls::Trust;
+
+use self::target::Target;
+
+/// How long a call may take, from the question for the name to the status of the answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long connecting to one address of a name may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest head of an answer. The body is not read.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How many addresses of a name are tried.
+const MOST_ADDRESSES: usize = 4;
+
+/// The network, as far as calls need it.
+pub trait Network: Send + Sync {
+    /// The addresses of a host name, with the port in each.
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+
+    /// Opens a connection to exactly this address.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>>;
+}
+
+/// The network of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemNetwork;
+
+impl Network for SystemNetwork {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(address))
+    }
+}
+
+/// Calls the addresses of partners.
+pub struct HookCaller<N = SystemNetwork> {
+    network: N,
+    /// Whom to trust about `https` addresses; or why nobody can be.
+    tls: Result<Arc<ClientConfig>, String>,
+    to_loopback: bool,
+}
+
+impl HookCaller {
+    /// One that trusts the certificates that this system trusts. `to_loopback`: whether addresses of
+    /// this machine may be called too, also over plain http: in a test environment only.
+    pub fn new(to_loopback: bool) -> Self {
+        HookCaller::over(SystemNetwork, Trust::default().client(None), to_loopback)
+    }
+}
+
+impl<N: Network> HookCaller<N> {
+    /// One on another network, with others to trust.
+    pub fn over(network: N, tls: Result<Arc<ClientConfig>, String>, to_loopback: bool) -> Self {
+        HookCaller {
+            network,
+            tls,
+            to_loopback,
+        }
+    }
+
+    async fn send(&self, target: &Target) -> Result<(), String> {
+        let stream = self.connect(target).await?;
+        let status = match target.is_tls {
+            false => exchange(target, stream).await?,
+            true => {
+                let name =
+                    ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
+                let connector = TlsConnector::from(self.tls.clone()?);
+                let secured = connector.connect(name, stream).await;
+                let secured = secured.map_err(|error| format!("TLS failed: {error}"))?;
+                exchange(target, secured).await?
+            }
+        };
+        judge(status)
+    }
+
+    /// Resolves once, checks every address, and connects to the first of them that answers.
+    async fn connect(&self, target: &Target) -> Result<TcpStream, String> {
+        let addresses = match target.ip {
+            Some(ip) => vec![SocketAddr::new(ip, target.port)],
+            None => {
+                let resolved = self.network.resolve(&target.host, target.port).await;
+                resolved.map_err(|error| format!("{} has no address: {error}", target.host))?
+            }
+        };
+        for address in &addresses {
+            target.check_ip(address.ip(), self.to_loopback)?;
+        }
+        let mut failed = format!("{} has no address", target.host);
+        for address in addresses.into_iter().take(MOST_ADDRESSES) {
+            match timeout(CONNECT_TIMEOUT, self.network.connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => failed = format!("it cannot be reached: {error}"),
+                Err(_) => failed = "it cannot be reached: it takes too long".to_owned(),
+            }
+        }
+        Err(failed)
+    }
+}
+
+impl<N: Network> HookSender for HookCaller<N> {
+    fn check(&self, url: &str) -> Result<(), String> {
+        Target::parse(url, self.to_loopback).map(drop)
+    }
+
+    fn call<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let target = Target::parse(url, self.to_loopback)?;
+            match timeout(TIMEOUT, self.send(&target)).await {
+                Ok(sent) => sent,
+                Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+            }
+        })
+    }
+}
+
+/// Sends the empty POST and gives the status of its answer.
+async fn exchange<S>(target: &Target, stream: S) -> Result<StatusCode, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| format!("the call broke: {error}");
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(target.path.as_str())
+        .header(HOST, &target.authority)
+        .header(CONTENT_LENGTH, 0)
+        .header(USER_AGENT, "Wayleave")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    let driving = async {
+        // How it ended is what the request hears.
+        let _ = connection.await;
+        pending::<Infallible>().await
+    };
+    tokio::select! {
+        answer = sender.send_request(request) => Ok(answer.map_err(broken)?.status()),
+        never = driving => match never {},
+    }
+}
+
+fn judge(status: StatusCode) -> Result<(), String> {
+    match status {
+        status if status.is_success() => Ok(()),
+        status if status.is_redirection() => Err(format!(
+            "it answered {}, and redirects are not followed",
+            status.as_u16()
+        )),
+        status => Err(format!("it answered {}", status.as_u16())),
+    }
+}
