@@ -52,6 +52,9 @@ impl Target {
         let (host, port) = split_port(authority)?;
         let usual_port = if is_tls { 443 } else { 80 };
         let (host, ip) = read_host(host, to_loopback)?;
+        if !is_tls && ip.is_none() && host != "localhost" {
+            return Err("plain http is for localhost only: take https://".to_owned());
+        }
         let target = Target {
             is_tls,
             port: port.map_or(Ok(usual_port), read_port)?,

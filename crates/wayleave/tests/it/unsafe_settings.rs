@@ -101,6 +101,7 @@ fn what_is_safe_passes() {
         ),
         ("https://api.example.com", "http://localhost:8080"),
         ("127.0.0.1:9090\"", "10.1.2.3:9090\"\nallow_remote = true"),
+        ("-test", "hooks_to_loopback = true"),
         ("-end", ROUTE),
     ] {
         let text = text(folder.path(), from, to);
@@ -119,6 +120,11 @@ fn every_unsafe_or_wrong_setting_is_refused_by_name() {
         ("127.0.0.1:8080", "192.0.2.7:8080", "live.address"),
         ("127.0.0.1:8080", "[::]:8080", "live.address"),
         (api, "http://api.example.com", "live.public_url"),
+        (
+            "-live",
+            "hooks_to_loopback = true",
+            "live.hooks_to_loopback",
+        ),
         ("127.0.0.1:8082", "0.0.0.0:8082", "admin.address"),
         ("127.0.0.1:8082", "10.0.0.1:8082", "admin.address"),
         (
