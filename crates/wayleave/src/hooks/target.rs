@@ -131,7 +131,7 @@ fn read_host(text: &str, to_loopback: bool) -> Result<(String, Option<IpAddr>), 
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(is_letter)
     };
-    if host.len() > LONGEST_HOST || !labels.iter().all(|label| is_label(label)) {
+    if host.len() > LONGEST_HOST || !labels.iter().all(is_label) {
         return Err(
             "the host of the address is no name of letters, digits, - and _ with dots between them"
                 .to_owned(),

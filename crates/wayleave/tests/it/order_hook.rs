@@ -475,7 +475,7 @@ fn whoever_is_not_trusted_or_says_too_much_or_breaks_off_is_a_failure() {
             let receiver = Receiver::start(true, &[answer]).await;
             let told = Told::new(&[&[PUBLIC]], receiver.address);
             let caller = HookCaller::over(Way(told), Ok(receiver.trust.clone()), false);
-            assert!(caller.call(&url(HOST)).await.is_err(), "{:.40}", answer);
+            assert!(caller.call(&url(HOST)).await.is_err(), "{answer:.40}");
         }
         let receiver = Receiver::start(true, &[FINE]).await;
         let (_, strangers) = certificate();
