@@ -28,6 +28,7 @@ mod job;
 mod limit;
 mod nonces;
 mod numbered;
+mod operating;
 mod operator;
 mod order;
 mod partner;
@@ -70,6 +71,7 @@ pub use job::JobKind;
 pub use limit::{
     CheckedLimit, CountedRoute, Exceeded, LimitSet, MOST_LIMITS, OverLimit, Standing, Taken,
 };
+pub use operating::NewDevice;
 pub use operator::{ActingOperator, Operator, OperatorTokenHash, Operators};
 pub use order::Acceptance;
 pub use payment::{ChargeOutcome, PretendProcessor, Processor, pretended_card};
@@ -91,5 +93,5 @@ pub use wayleave_store::{
     CredentialWithSecrets, Customer, Database, Device, Instance, InstanceFilter, Integration, Job,
     JobState, Mail, Order, OrderFilter, OrderLine, Partner, PlanTerm, Pool, PoolFilter,
     PoolVersion, Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime,
-    UsageGroups, UsageKind, UsageQuestion, UsageSum,
+    StoredCatalogue, UsageGroups, UsageKind, UsageQuestion, UsageSum,
 };

@@ -57,6 +57,18 @@ pub enum Pretence {
     Never,
 }
 
+impl Pretence {
+    /// The shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Pretence::Well => "well",
+            Pretence::Slow => "slow",
+            Pretence::Away => "away",
+            Pretence::Never => "never",
+        }
+    }
+}
+
 impl FromStr for Pretence {
     type Err = UnknownWord;
 
@@ -85,6 +97,11 @@ impl PretendProvisioner {
     /// Tells it how to behave from now on.
     pub fn behave(&self, pretence: Pretence) {
         *self.pretence.lock() = pretence;
+    }
+
+    /// How it behaves.
+    pub fn pretence(&self) -> Pretence {
+        *self.pretence.lock()
     }
 
     /// The names of what is there.

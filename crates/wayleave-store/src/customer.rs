@@ -85,10 +85,10 @@ impl Reader {
         rows.into_iter().next().map(from_row).transpose()
     }
 
-    /// A page of the customers of a partner in the order of their ids, after one.
+    /// A page of customers in the order of their ids, after one: of one partner or all.
     pub async fn customers_after(
         &mut self,
-        partner_id: PartnerId,
+        partner: Option<PartnerId>,
         after: Option<CustomerId>,
         limit: i64,
     ) -> Result<Vec<Customer>, StoreError> {
@@ -96,8 +96,8 @@ impl Reader {
             &mut self.link,
             Row,
             "SELECT id, number, partner_id, reference, name, created_at FROM customer
-             WHERE partner_id = $1 AND id > $2 ORDER BY id LIMIT $3",
-            partner_id.to_string(),
+             WHERE ($1 = '' OR partner_id = $1) AND id > $2 ORDER BY id LIMIT $3",
+            partner.map(|id| id.to_string()).unwrap_or_default(),
             after.map(|id| id.to_string()).unwrap_or_default(),
             limit
         )?;

@@ -201,6 +201,32 @@ impl Reader {
         rows.into_iter().next().map(from_row).transpose()
     }
 
+    /// A page of instances that are there, in the order of their ids, after one: of one partner or
+    /// all, with this in their names, whatever its case.
+    pub async fn instances_after(
+        &mut self,
+        partner: Option<PartnerId>,
+        name: &str,
+        after: Option<InstanceId>,
+        limit: i64,
+    ) -> Result<Vec<Instance>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, number, partner_id, customer_id, order_id, account_name, displays, is_demo,
+                    is_monthly, renews, made_of, renewal_at, created_at, removed_at
+             FROM instance
+             WHERE id > $1 AND ($2 = '' OR partner_id = $2) AND removed_at IS NULL
+               AND folded_name LIKE $3 ESCAPE '\\'
+             ORDER BY id LIMIT $4",
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            partner.map(|id| id.to_string()).unwrap_or_default(),
+            containing(&name.to_lowercase()),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
     /// Whether an instance of anybody has this name, whatever its case.
     pub async fn is_name_taken(&mut self, account_name: &str) -> Result<bool, StoreError> {
         let rows = fetch_all!(

@@ -139,10 +139,12 @@ impl Reader {
         rows.into_iter().map(from_row).collect()
     }
 
-    /// A page of jobs in one state in the order of their names, after one.
+    /// A page of jobs in the order of their names, after one: in one state or any, of one partner or
+    /// all.
     pub async fn jobs_after(
         &mut self,
-        state: JobState,
+        state: Option<JobState>,
+        partner: Option<PartnerId>,
         after: &str,
         limit: i64,
     ) -> Result<Vec<Job>, StoreError> {
@@ -151,12 +153,33 @@ impl Reader {
             Row,
             "SELECT name, kind, partner_id, object, payload, state, run_at, attempts, last_error,
                     created_at, changed_at
-             FROM job WHERE state = $1 AND name > $2 ORDER BY name LIMIT $3",
-            state.as_str(),
+             FROM job
+             WHERE ($1 = '' OR state = $1) AND ($2 = '' OR partner_id = $2) AND name > $3
+             ORDER BY name LIMIT $4",
+            state.map(JobState::as_str).unwrap_or_default(),
+            partner.map(|id| id.to_string()).unwrap_or_default(),
             after,
             limit
         )?;
         rows.into_iter().map(from_row).collect()
+    }
+
+    /// Why jobs did not work that are still to be done or were given up: what they are done to, and
+    /// the error; of objects whose ids are between two, these included.
+    pub async fn job_errors(
+        &mut self,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        fetch_all!(
+            &mut self.link,
+            (String, String),
+            "SELECT object, last_error FROM job
+             WHERE object >= $1 AND object <= $2 AND state <> 'done' AND last_error <> ''
+             ORDER BY changed_at",
+            first,
+            last
+        )
     }
 }
 

@@ -69,8 +69,15 @@ pub struct OrderFilter {
     pub partner_id: Option<PartnerId>,
     /// In which state; `None`: in any.
     pub state: Option<OrderState>,
-    /// Only those that came to where they stand before this moment.
-    pub unchanged_since: Option<Timestamp>,
+    /// Only those that are stuck: they have stood where they are since before this moment, and are
+    /// processing or have a job that was given up.
+    pub stuck_since: Option<Timestamp>,
+}
+
+impl OrderFilter {
+    fn partner(self) -> String {
+        self.partner_id.map(|id| id.to_string()).unwrap_or_default()
+    }
 }
 
 type Row = (
@@ -210,6 +217,20 @@ impl Reader {
         rows.into_iter().map(from_row).collect()
     }
 
+    /// One order of whichever partner, by its number.
+    pub async fn order_numbered(&mut self, number: i64) -> Result<Option<Order>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
+                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
+                    created_at, changed_at, expires_at
+             FROM sales_order WHERE number = $1",
+            number
+        )?;
+        rows.into_iter().next().map(from_row).transpose()
+    }
+
     /// A page of orders in the order of their ids, after one.
     pub async fn orders_after(
         &mut self,
@@ -217,7 +238,9 @@ impl Reader {
         after: Option<OrderId>,
         limit: i64,
     ) -> Result<Vec<Order>, StoreError> {
-        let partner = filter.partner_id.map(|id| id.to_string());
+        if let Some(since) = filter.stuck_since {
+            return self.stuck_orders_after(filter, since, after, limit).await;
+        }
         let rows = fetch_all!(
             &mut self.link,
             Row,
@@ -226,12 +249,39 @@ impl Reader {
                     created_at, changed_at, expires_at
              FROM sales_order
              WHERE id > $1 AND ($2 = '' OR partner_id = $2) AND ($3 = '' OR state = $3)
-               AND changed_at < $4
-             ORDER BY id LIMIT $5",
+             ORDER BY id LIMIT $4",
             after.map(|id| id.to_string()).unwrap_or_default(),
-            partner.unwrap_or_default(),
+            filter.partner(),
             filter.state.map(OrderState::as_str).unwrap_or_default(),
-            filter.unchanged_since.map_or(i64::MAX, Timestamp::micros),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// Found by their indexes: there are few of them among many.
+    async fn stuck_orders_after(
+        &mut self,
+        filter: OrderFilter,
+        since: Timestamp,
+        after: Option<OrderId>,
+        limit: i64,
+    ) -> Result<Vec<Order>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
+                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
+                    created_at, changed_at, expires_at
+             FROM sales_order
+             WHERE id IN (SELECT id FROM sales_order WHERE state = 'processing' AND changed_at < $1
+                          UNION SELECT object FROM job WHERE state = 'failed')
+               AND changed_at < $1
+               AND id > $2 AND ($3 = '' OR partner_id = $3) AND ($4 = '' OR state = $4)
+             ORDER BY id LIMIT $5",
+            since.micros(),
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            filter.partner(),
+            filter.state.map(OrderState::as_str).unwrap_or_default(),
             limit
         )?;
         rows.into_iter().map(from_row).collect()

@@ -68,6 +68,40 @@ impl Reader {
         rows.into_iter().map(from_row).collect()
     }
 
+    /// One term of a plan, also one that was ended.
+    pub async fn plan_term(&mut self, id: PlanTermId) -> Result<Option<PlanTerm>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at, ends_at,
+                    ended_at
+             FROM plan_term WHERE id = $1",
+            id.to_string()
+        )?;
+        rows.into_iter().next().map(from_row).transpose()
+    }
+
+    /// A page of terms of plans in the order of their ids, after one, those that were ended too: of
+    /// one partner or all.
+    pub async fn plan_terms_after(
+        &mut self,
+        partner: Option<PartnerId>,
+        after: Option<PlanTermId>,
+        limit: i64,
+    ) -> Result<Vec<PlanTerm>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at, ends_at,
+                    ended_at
+             FROM plan_term WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3",
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            partner.map(|id| id.to_string()).unwrap_or_default(),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
     /// Every plan that was not ended, of all partners.
     pub async fn plan_terms(&mut self) -> Result<Vec<PlanTerm>, StoreError> {
         let rows = fetch_all!(

@@ -195,6 +195,46 @@ impl Reader {
         Ok(rows.first().map_or(0, |(count,)| *count))
     }
 
+    /// A page of pools in the order of their ids, after one: the rows of so many pools, of one
+    /// partner or all.
+    pub async fn pools_after(
+        &mut self,
+        partner: Option<PartnerId>,
+        after: Option<PoolId>,
+        limit: i64,
+    ) -> Result<Vec<PoolVersion>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT v.number, v.version, v.licences, v.upgrades,
+                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
+                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at
+             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
+             WHERE p.id IN (SELECT id FROM licence_pool
+                            WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3)
+             ORDER BY p.id, v.number",
+            after.map(|id| id.to_string()).unwrap_or_default(),
+            partner.map(|id| id.to_string()).unwrap_or_default(),
+            limit
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// The rows of one pool, by its id.
+    pub async fn pool(&mut self, id: PoolId) -> Result<Vec<PoolVersion>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            "SELECT v.number, v.version, v.licences, v.upgrades,
+                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
+                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at
+             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
+             WHERE p.id = $1 ORDER BY v.number",
+            id.to_string()
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
     /// The rows of one pool of a partner, by the number of the pool.
     pub async fn pool_versions(
         &mut self,

@@ -1,11 +1,21 @@
-//! The operator's address: partners, integrations, properties, credentials, tokens, keys, routes and the audit
-//! trail of either environment.
+//! The operator's address: partners, integrations, properties, credentials, tokens, keys, routes, the audit
+//! trail, and what is sold: catalogue, accounts, orders and what they deliver; of either environment.
 
+mod account;
 mod audit;
+mod catalogue;
 mod credential;
+mod customer;
+mod instance;
 mod integration;
+mod job;
 mod key;
+mod mail;
+mod order;
 mod partner;
+mod plan;
+mod pool;
+mod pretend;
 mod property;
 mod reading;
 mod route;
@@ -227,17 +237,53 @@ impl Desk<'_> {
             ("routes", []) => Ok(self.routes()),
             ("audit", []) => self.audit(&mut page).await,
             ("usage", []) => self.usage(&mut page).await,
-            _ if is_act(noun, rest) => Err(Fault::Method { allow: "POST" }),
-            _ => Err(Fault::NotFound),
+            _ => match self.look_up_sales(noun, rest, &mut page).await? {
+                Some(answer) => Ok(answer),
+                None => Err(not_looked_up(noun, rest)),
+            },
         }?;
         page.finish()?;
         Ok(answer)
+    }
+
+    /// The same for what is sold, and what comes of it; `None`: nothing has this address.
+    async fn look_up_sales(
+        &self,
+        noun: &str,
+        rest: &[&str],
+        page: &mut Page,
+    ) -> Result<Option<Answer>, Fault> {
+        let answer = match (noun, rest) {
+            ("catalogue", []) => self.catalogue().await,
+            ("catalogue", ["versions", version]) => self.catalogue_version(version).await,
+            ("partners", [id, "account"]) => self.account(id).await,
+            ("customers", []) => self.customers(page).await,
+            ("orders", []) => self.orders(page).await,
+            ("orders", [id]) => self.order(id).await,
+            ("instances", []) => self.instances(page).await,
+            ("instances", [id]) => self.instance(id).await,
+            ("pools", []) => self.pools(page).await,
+            ("pools", [id]) => self.pool(id).await,
+            ("plans", []) => self.plans(page).await,
+            ("jobs", []) => self.jobs(page).await,
+            ("mail", []) => self.mail(page).await,
+            ("pretend", []) => self.pretence(),
+            _ => return Ok(None),
+        };
+        answer.map(Some)
     }
 
     async fn act(&self, noun: &str, rest: &[&str], members: Members) -> Result<Answer, Fault> {
         match (noun, rest) {
             ("partners", []) => self.create_partner(members).await,
             ("partners", [id, verb]) => self.change_partner(id, verb, members).await,
+            ("partners", [id, "account", "change"]) => self.change_account(id, members).await,
+            ("catalogue", []) => self.put_catalogue(members).await,
+            ("orders", [id, verb]) => self.change_order(id, verb, members).await,
+            ("pools", [id, "devices"]) => self.add_device(id, members).await,
+            ("plans", [id, "end"]) => self.end_plan(id, members).await,
+            ("jobs", ["retry"]) => self.retry_job(members).await,
+            ("pretend", []) => self.pretend(members).await,
             ("integrations", []) => self.create_integration(members).await,
             ("integrations", [id, "rename"]) => self.rename_integration(id, members).await,
             ("properties", []) => self.create_property(members).await,
@@ -258,10 +304,25 @@ impl Desk<'_> {
     }
 }
 
+/// Why an address cannot be looked up.
+fn not_looked_up(noun: &str, rest: &[&str]) -> Fault {
+    if is_act(noun, rest) {
+        Fault::Method { allow: "POST" }
+    } else {
+        Fault::NotFound
+    }
+}
+
 fn is_act(noun: &str, rest: &[&str]) -> bool {
     matches!(
         (noun, rest),
-        ("partners", [_, "rename" | "lapse" | "admit" | "set-plan"])
+        (
+            "partners",
+            [_, "rename" | "lapse" | "admit" | "set-plan"] | [_, "account", "change"]
+        ) | ("orders", [_, "settle" | "cancel" | "refund"])
+            | ("pools", [_, "devices"])
+            | ("plans", [_, "end"])
+            | ("jobs", ["retry"])
             | ("integrations", [_, "rename"])
             | ("properties", [_, "change"])
             | (
@@ -280,9 +341,29 @@ fn is_looked_up(noun: &str, rest: &[&str]) -> bool {
     matches!(
         (noun, rest),
         (
-            "partners" | "integrations" | "properties" | "credentials",
+            "partners"
+                | "integrations"
+                | "properties"
+                | "credentials"
+                | "orders"
+                | "instances"
+                | "pools",
             [_]
-        ) | ("keys" | "routes" | "audit" | "usage", [])
+        ) | (
+            "keys"
+                | "routes"
+                | "audit"
+                | "usage"
+                | "customers"
+                | "orders"
+                | "instances"
+                | "pools"
+                | "plans"
+                | "jobs"
+                | "mail",
+            []
+        ) | ("partners", [_, "account"])
+            | ("catalogue", ["versions", _])
     )
 }
 

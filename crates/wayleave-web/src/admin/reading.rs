@@ -17,6 +17,7 @@ use crate::request::read_body;
 
 /// Enough for a thousand imported credentials.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+const OF_SECONDS: &str = " of seconds";
 /// How many objects a page holds, and may hold.
 const USUAL_PAGE: i64 = 100;
 const LARGEST_PAGE: i64 = 1_000;
@@ -40,6 +41,11 @@ impl Members {
 
     pub(super) fn of(members: Map<String, Value>) -> Self {
         Members(members)
+    }
+
+    /// All of them at once, as one document.
+    pub(super) fn document(self) -> Value {
+        Value::Object(self.0)
     }
 
     pub(super) fn optional(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
@@ -100,7 +106,17 @@ impl Members {
         items.into_iter().map(object).collect()
     }
 
-    fn whole(&mut self, name: &'static str, most: i64) -> Result<Option<i64>, Fault> {
+    /// A whole number from 0.
+    pub(super) fn number(&mut self, name: &'static str, most: i64) -> Result<Option<i64>, Fault> {
+        self.whole(name, most, "")
+    }
+
+    fn whole(
+        &mut self,
+        name: &'static str,
+        most: i64,
+        of_what: &str,
+    ) -> Result<Option<i64>, Fault> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value
@@ -108,7 +124,7 @@ impl Members {
                 .filter(|number| (0..=most).contains(number))
                 .map(Some)
                 .ok_or_else(|| {
-                    let why = format!("must be a whole number of seconds from 0 to {most}");
+                    let why = format!("must be a whole number{of_what} from 0 to {most}");
                     invalid(name, &why)
                 }),
         }
@@ -121,13 +137,13 @@ impl Members {
         longest: Duration,
     ) -> Result<Option<Duration>, Fault> {
         let most = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
-        let seconds = self.whole(name, most)?;
+        let seconds = self.whole(name, most, OF_SECONDS)?;
         Ok(seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs())))
     }
 
     /// A moment: `expires_at` in Unix seconds, or `expires_in_s` from now; not both.
     pub(super) fn expiry(&mut self, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
-        let at = self.whole("expires_at", LAST_TIME_S)?;
+        let at = self.whole("expires_at", LAST_TIME_S, OF_SECONDS)?;
         let within = self.span("expires_in_s", Duration::from_secs(100 * 366 * 24 * 3600))?;
         match (at, within) {
             (Some(_), Some(_)) => Err(invalid("expires_at", "goes without expires_in_s")),

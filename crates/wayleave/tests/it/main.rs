@@ -10,6 +10,7 @@
 mod harness;
 
 mod admin;
+mod admin_sales;
 mod audit;
 mod auth_check;
 mod aws_sigv4;
@@ -51,6 +52,7 @@ mod serving;
 mod shop;
 mod signing_tools;
 mod slow_clients;
+mod sold;
 mod storage;
 mod strict_requests;
 mod token;

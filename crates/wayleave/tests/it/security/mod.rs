@@ -19,6 +19,7 @@ use wayleave_store::Snapshot;
 use wayleave_testkit::{Address, Call, DatabaseKind, RawSql};
 
 use crate::harness::{Keys, TestNode, root, wait_for};
+use crate::sold;
 
 /// Runs a check on both databases, with changed settings.
 fn on_each_database(change: impl Fn(&mut NodeSettings), check: impl Fn(TestNode)) {
@@ -67,6 +68,14 @@ fn objects(node: &TestNode, environment: Environment) -> Vec<Vec<Option<Vec<u8>>
         ("secret", "id, credential_id, material, expires_at"),
         ("signing_key", "kid, signs_from_at"),
         ("revoked_token", "jti"),
+        ("catalogue", "version, document"),
+        ("account", "partner_id, card, price_list, orders"),
+        ("customer", "id, partner_id, name"),
+        ("sales_order", "id, state"),
+        ("instance", "id, removed_at"),
+        ("licence_pool", "id, email"),
+        ("device", "number, pool_version"),
+        ("plan_term", "id, ended_at"),
     ];
     let rows = |(table, columns)| sql.rows(&format!("SELECT {columns} FROM {table} ORDER BY 1"));
     columns.into_iter().flat_map(rows).collect()
@@ -164,11 +173,17 @@ struct Objects {
     secret: String,
     kid: String,
     token: String,
+    order: String,
+    instance: String,
+    pool: String,
+    plan: String,
+    job: String,
 }
 
 impl Objects {
     fn make(node: &TestNode, environment: Environment) -> Self {
         let keys = node.keys(environment, Audience::Routes);
+        let sold = sold::sell_everything(node, environment, &keys.partner);
         let get = |path: &str| {
             let target = format!("/{environment}/v1/{path}");
             node.operate("GET", &target, None).expect(200).json()
@@ -187,12 +202,17 @@ impl Objects {
             secret: text(&credential["secrets"][0]["id"]),
             kid: text(&signing["data"][0]["kid"]),
             token: node.token(environment, &keys),
+            job: format!("expire-quote {}", sold.order),
+            order: sold.order,
+            instance: sold.instance,
+            pool: sold.pool,
+            plan: sold.plan,
         }
     }
 
     /// Whether a path or body has a place for an id.
     fn is_named(text: &str) -> bool {
-        const PLACES: [&str; 7] = [
+        const PLACES: [&str; 12] = [
             "partner",
             "integration",
             "property",
@@ -200,6 +220,11 @@ impl Objects {
             "secret",
             "kid",
             "token",
+            "order",
+            "instance",
+            "pool",
+            "plan",
+            "job",
         ];
         PLACES
             .iter()
@@ -216,6 +241,11 @@ impl Objects {
             ("{secret}", &self.secret),
             ("{kid}", &self.kid),
             ("{token}", &self.token),
+            ("{order}", &self.order),
+            ("{instance}", &self.instance),
+            ("{pool}", &self.pool),
+            ("{plan}", &self.plan),
+            ("{job}", &self.job),
         ]
         .iter()
         .fold(text.to_owned(), |text, (place, id)| text.replace(place, id))
@@ -223,7 +253,7 @@ impl Objects {
 }
 
 /// Every call of the admin address: method, path below `/{environment}/v1/`, body.
-const ADMIN_CALLS: [(&str, &str, &str); 48] = [
+const ADMIN_CALLS: [(&str, &str, &str); 78] = [
     ("GET", "partners", ""),
     ("GET", "partners/{partner}", ""),
     ("GET", "integrations", ""),
@@ -244,6 +274,44 @@ const ADMIN_CALLS: [(&str, &str, &str); 48] = [
     ("GET", "usage", ""),
     ("GET", "usage?partner={partner}", ""),
     ("GET", "usage?credential={credential}", ""),
+    ("GET", "catalogue", ""),
+    ("GET", "catalogue/versions/1", ""),
+    ("GET", "partners/{partner}/account", ""),
+    ("GET", "customers", ""),
+    ("GET", "customers?partner={partner}", ""),
+    ("GET", "orders", ""),
+    ("GET", "orders?partner={partner}", ""),
+    ("GET", "orders/{order}", ""),
+    ("GET", "instances", ""),
+    ("GET", "instances?partner={partner}", ""),
+    ("GET", "instances/{instance}", ""),
+    ("GET", "pools", ""),
+    ("GET", "pools?partner={partner}", ""),
+    ("GET", "pools/{pool}", ""),
+    ("GET", "plans", ""),
+    ("GET", "plans?partner={partner}", ""),
+    ("GET", "jobs", ""),
+    ("GET", "jobs?partner={partner}", ""),
+    ("GET", "mail", ""),
+    ("GET", "mail?partner={partner}", ""),
+    ("GET", "pretend", ""),
+    ("POST", "catalogue", "{}"),
+    (
+        "POST",
+        "partners/{partner}/account/change",
+        r#"{"card":"none"}"#,
+    ),
+    ("POST", "orders/{order}/settle", ""),
+    ("POST", "orders/{order}/cancel", ""),
+    ("POST", "orders/{order}/refund", r#"{"why":"x"}"#),
+    (
+        "POST",
+        "pools/{pool}/devices",
+        r#"{"hardware":"x","name":"x","model":"x","manufacturer":"x"}"#,
+    ),
+    ("POST", "plans/{plan}/end", ""),
+    ("POST", "jobs/retry", r#"{"name":"{job}"}"#),
+    ("POST", "pretend", r#"{"provisioner":"well"}"#),
     ("POST", "partners", r#"{"name":"x"}"#),
     ("POST", "partners/{partner}/rename", r#"{"name":"x"}"#),
     ("POST", "partners/{partner}/set-plan", r#"{"plan":null}"#),

@@ -252,6 +252,10 @@ fn look_up(node: &TestNode, text: &str, place: usize) {
             "{credential}",
             "{secret}",
             "{kid}",
+            "{order}",
+            "{instance}",
+            "{pool}",
+            "{plan}",
         ] {
             number += 1;
             if !path.contains(name) || !wanted(number) || id.is_empty() {
