@@ -10,13 +10,23 @@ use wayleave_core::{OperatorScope, PropertyId};
 use wayleave_engine::{Clock as _, Database};
 use wayleave_proxy::ApiBehind;
 
+use crate::command::account::{self, AccountAct};
 use crate::command::audit::{self, AuditAct};
+use crate::command::catalogue::{self, CatalogueAct};
 use crate::command::completions::{self, CompletedShell};
 use crate::command::credential::{self, CredentialAct};
+use crate::command::customer::{self, CustomerAct};
 use crate::command::explain::{self, ExplainArgs};
+use crate::command::instance::{self, InstanceAct};
 use crate::command::integration::{self, IntegrationAct};
+use crate::command::job::{self, JobAct};
 use crate::command::key::{self, KeyAct};
+use crate::command::mail::{self, MailAct};
+use crate::command::order::{self, OrderAct};
 use crate::command::partner::{self, PartnerAct};
+use crate::command::plan::{self, PlanAct};
+use crate::command::pool::{self, PoolAct};
+use crate::command::pretend::{self, PretendArgs};
 use crate::command::property::{self, PropertyAct};
 use crate::command::route::{self, RouteAct};
 use crate::command::sign::{self, SignArgs};
@@ -80,6 +90,36 @@ enum Act {
     /// APIs behind: list.
     #[command(subcommand)]
     Route(RouteAct),
+    /// What is sold and at which prices: show, put.
+    #[command(subcommand)]
+    Catalogue(CatalogueAct),
+    /// How partners buy: billing, price list, currency, saved card.
+    #[command(subcommand)]
+    Account(AccountAct),
+    /// Client companies of partners: list.
+    #[command(subcommand)]
+    Customer(CustomerAct),
+    /// Quotes and orders: list (what is stuck), show, settle, cancel, refund.
+    #[command(subcommand)]
+    Order(OrderAct),
+    /// What is hosted for partners: list, show.
+    #[command(subcommand)]
+    Instance(InstanceAct),
+    /// Licences and the devices that use them: list, show, add a device.
+    #[command(subcommand)]
+    Pool(PoolAct),
+    /// Plans that partners bought: list, end.
+    #[command(subcommand)]
+    Plan(PlanAct),
+    /// What is to be done later, and what was given up: list, retry.
+    #[command(subcommand)]
+    Job(JobAct),
+    /// What partners were told by mail: list.
+    #[command(subcommand)]
+    Mail(MailAct),
+    /// Tell the driver that pretends to make instances, in the test environment, how to behave.
+    #[command(after_long_help = "Example:\n  wayleave pretend\n  wayleave pretend away")]
+    Pretend(PretendArgs),
     /// What was used, as a table with a chart.
     #[command(
         after_long_help = "Example:\n  wayleave usage --env live --partner ptr_01m80p48vazfwqp45pxt8h5btb --by day"
@@ -257,6 +297,16 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Credential(act) => credential::run(act, verbose),
         Act::Key(act) => key::run(act),
         Act::Route(act) => route::run(act),
+        Act::Catalogue(act) => catalogue::run(act),
+        Act::Account(act) => account::run(act),
+        Act::Customer(act) => customer::run(act),
+        Act::Order(act) => order::run(act),
+        Act::Instance(act) => instance::run(act),
+        Act::Pool(act) => pool::run(act),
+        Act::Plan(act) => plan::run(act),
+        Act::Job(act) => job::run(act),
+        Act::Mail(act) => mail::run(act),
+        Act::Pretend(args) => pretend::run(args),
         Act::Usage(args) => usage::run(args),
         Act::Audit(act) => audit::run(act),
         Act::Completions { shell } => completions::complete(shell, Command::command()),

@@ -1,20 +1,31 @@
 //! Commands over the admin API, one file for each noun; and those that sign and explain.
 //!
-//! [`remote`] finds the node and calls it, [`print`] lays answers out for people, [`listing`] walks
-//! through pages.
+//! [`remote`] finds the node and calls it, [`print`] lays answers out for people, [`shown`] one thing,
+//! [`listing`] walks through pages.
 
+pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod catalogue;
 pub(crate) mod completions;
 pub(crate) mod credential;
+pub(crate) mod customer;
 pub(crate) mod explain;
+pub(crate) mod instance;
 pub(crate) mod integration;
+pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod listing;
+pub(crate) mod mail;
+pub(crate) mod order;
 pub(crate) mod partner;
+pub(crate) mod plan;
+pub(crate) mod pool;
+pub(crate) mod pretend;
 pub(crate) mod print;
 pub(crate) mod property;
 pub(crate) mod remote;
 pub(crate) mod route;
+pub(crate) mod shown;
 pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod usage;

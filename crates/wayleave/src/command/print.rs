@@ -225,9 +225,11 @@ fn words(value: &Value) -> String {
 
 fn colour_of(state: &str) -> Option<&'static str> {
     match state {
-        "active" | "admitted" | "current" | "done" | "true" => Some(GREEN),
-        "disabled" | "lapsed" | "superseded" | "next" | "begun" => Some(YELLOW),
-        "revoked" | "expired" | "ended" | "retired" | "failed" | "false" => Some(RED),
+        "active" | "admitted" | "current" | "done" | "true" | "complete" | "paid" => Some(GREEN),
+        "disabled" | "lapsed" | "superseded" | "next" | "begun" | "processing" | "invoiced"
+        | "unknown" => Some(YELLOW),
+        "revoked" | "expired" | "ended" | "retired" | "failed" | "false" | "cancelled"
+        | "refunded" | "declined" => Some(RED),
         _ => None,
     }
 }
