@@ -415,3 +415,226 @@ impl PlanLimit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A catalogue that holds, with one of each.
+    fn document() -> Value {
+        let choice = || json!([{ "number": 1, "name": "one" }]);
+        let product =
+            |number: u32, kind: &str| json!({ "number": number, "kind": kind, "name": "Product" });
+        let mut plan = product(40, "plan");
+        plan["grants"] = json!({
+            "plan": "reports",
+            "scopes": ["reports:read"],
+            "limits": [
+                { "name": "rate", "requests": 20, "per_s": 1 },
+                { "name": "month", "requests": 100_000, "period": "month" },
+            ],
+        });
+        json!({
+            "currency": "EUR",
+            "tax": { "name": "VAT", "basis_points": 2000 },
+            "products": [
+                product(1, "licence-pool"), product(13, "pool-upgrade"),
+                product(2, "hosted-instance"), product(17, "demo-instance"), plan,
+            ],
+            "price_lists": [{
+                "name": "standard",
+                "prices": [
+                    { "product": 1, "currency": "EUR", "unit_minor": 2400 },
+                    { "product": 1, "currency": "GBP", "unit_minor": 0 },
+                ],
+            }],
+            "regions": choice(), "domains": choice(), "themes": choice(),
+            "instance_versions": choice(), "licence_versions": choice(),
+        })
+    }
+
+    /// What is said of the catalogue in which the value at a place is another one.
+    fn told(pointer: &str, value: Value) -> String {
+        let mut changed = document();
+        *changed.pointer_mut(pointer).expect("a place") = value;
+        let catalogue: Catalogue = serde_json::from_value(changed).expect("a catalogue");
+        let refused = catalogue.check();
+        refused.expect_err("it cannot be used").to_string()
+    }
+
+    fn added(pointer: &str, value: Value) -> String {
+        let document = document();
+        let list = document.pointer(pointer).and_then(Value::as_array);
+        let mut list = list.expect("a list").clone();
+        list.push(value);
+        told(pointer, json!(list))
+    }
+
+    #[test]
+    fn a_catalogue_that_holds_is_fine_and_reads_back_as_it_is_written() {
+        let catalogue: Catalogue = serde_json::from_value(document()).expect("a catalogue");
+        assert_eq!(catalogue.check(), Ok(()));
+        let days = [
+            catalogue.payment_days,
+            catalogue.quote_days,
+            catalogue.demo_days,
+        ];
+        assert_eq!(days, [30, 30, 14]);
+        let text = serde_json::to_string(&catalogue).expect("json");
+        assert_eq!(
+            serde_json::from_str::<Catalogue>(&text).ok(),
+            Some(catalogue)
+        );
+        let empty = Catalogue::empty("GBP".parse().expect("a currency"));
+        assert_eq!(empty.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_no_catalogue() {
+        for (pointer, member) in [("", "colour"), ("/products/0", "price"), ("/tax", "rate")] {
+            let mut changed = document();
+            changed.pointer_mut(pointer).expect("a place")[member] = json!(1);
+            let read: Result<Catalogue, _> = serde_json::from_value(changed);
+            assert!(read.is_err_and(|error| error.to_string().contains(member)));
+        }
+        let mut changed = document();
+        changed["products"][0]["kind"] = json!("licence");
+        assert!(serde_json::from_value::<Catalogue>(changed).is_err());
+    }
+
+    #[test]
+    fn numbers_and_days_have_bounds_and_numbers_are_there_once() {
+        let percent = told("/tax/basis_points", json!(10_001));
+        assert_eq!(percent, "tax: basis_points is at most 10000");
+        for member in ["payment_days", "quote_days", "demo_days"] {
+            for days in [0, 367] {
+                let mut changed = document();
+                changed[member] = json!(days);
+                let catalogue: Catalogue = serde_json::from_value(changed).expect("a catalogue");
+                let why = catalogue.check().expect_err("too few or many").to_string();
+                assert!(why.contains("from 1 to 366"), "{member} {days}: {why}");
+            }
+        }
+        for noun in [
+            "regions",
+            "domains",
+            "themes",
+            "instance_versions",
+            "licence_versions",
+        ] {
+            let at = format!("/{noun}");
+            let none = told(&format!("{at}/0/number"), json!(0));
+            assert_eq!(none, format!("{noun}: numbers begin with 1"));
+            let twice = added(&at, json!({ "number": 1, "name": "two" }));
+            assert_eq!(twice, format!("{noun}: 1 is there twice"));
+            let missing = told(&at, json!([]));
+            assert_eq!(missing, format!("{noun}: what is sold needs at least one"));
+        }
+        let none = told("/products/0/number", json!(0));
+        assert_eq!(none, "products: numbers begin with 1");
+        let twice = told("/products/0/number", json!(2));
+        assert_eq!(twice, "products: 2 is there twice");
+    }
+
+    #[test]
+    fn only_what_is_sold_needs_something_to_choose_from() {
+        let mut changed = document();
+        changed["products"] = json!([]);
+        changed["price_lists"][0]["prices"] = json!([]);
+        changed["regions"] = json!([]);
+        changed["licence_versions"] = json!([]);
+        let catalogue: Catalogue = serde_json::from_value(changed).expect("a catalogue");
+        assert_eq!(catalogue.check(), Ok(()));
+    }
+
+    #[test]
+    fn plans_have_grants_that_can_be_and_nothing_else_has() {
+        let grants = "/products/4/grants";
+        let none = told(grants, Value::Null);
+        assert_eq!(none, "product 40: a plan has grants");
+        let kind = told("/products/4/kind", json!("licence-pool"));
+        assert_eq!(kind, "product 40: only plans have grants");
+        let again = json!({
+            "number": 41, "kind": "plan", "name": "Again", "grants": { "plan": "reports" },
+        });
+        let again = added("/products", again);
+        assert_eq!(again, "product 41: another product has a plan of this name");
+        for (place, value, why) in [
+            ("plan", json!("Reports!"), "product 40: "),
+            ("scopes", json!(["two words"]), "product 40: "),
+            (
+                "limits/0/name",
+                json!("no name"),
+                "product 40: limit no name: ",
+            ),
+            ("limits/0/per", json!("planet"), "product 40: limit rate: "),
+            ("limits/0/requests", json!(0), "product 40: limit rate: "),
+            (
+                "limits/0/per_s",
+                Value::Null,
+                "it has either per_s, or a period and no burst",
+            ),
+            (
+                "limits/0/period",
+                json!("day"),
+                "it has either per_s, or a period and no burst",
+            ),
+            (
+                "limits/1/period",
+                json!("week"),
+                "product 40: limit month: ",
+            ),
+            ("limits/1/requests", json!(-1), "product 40: limit month: "),
+        ] {
+            let mut changed = document();
+            let mut at = &mut changed["products"][4]["grants"];
+            for step in place.split('/') {
+                at = match step.parse::<usize>() {
+                    Ok(index) => &mut at[index],
+                    Err(_) => &mut at[step],
+                };
+            }
+            *at = value;
+            let catalogue: Catalogue = serde_json::from_value(changed).expect("a catalogue");
+            let told = catalogue.check().expect_err(place).to_string();
+            assert!(told.contains(why), "{place}: {told}");
+        }
+        let mut burst = document();
+        burst["products"][4]["grants"]["limits"][1]["burst"] = json!(5);
+        let catalogue: Catalogue = serde_json::from_value(burst).expect("a catalogue");
+        assert!(catalogue.check().is_err(), "a quota has no burst");
+    }
+
+    #[test]
+    fn every_price_is_of_a_product_and_there_once_and_one_list_is_the_standard_one() {
+        let prices = "/price_lists/0/prices";
+        let foreign = told(&format!("{prices}/0/product"), json!(99));
+        assert_eq!(
+            foreign,
+            "price list standard: product 99, EUR: there is no such product"
+        );
+        for minor in [-1, 1_000_000_000_001_i64] {
+            let why = told(&format!("{prices}/0/unit_minor"), json!(minor));
+            assert!(why.ends_with("unit_minor is from 0 to 10^12"), "{why}");
+        }
+        let twice = told(&format!("{prices}/1/currency"), json!("EUR"));
+        assert_eq!(
+            twice,
+            "price list standard: product 1, EUR: the price is there twice"
+        );
+        let much = told(
+            "/price_lists/0",
+            json!({ "name": "standard", "discount_basis_points": 10_001, "prices": [] }),
+        );
+        assert_eq!(
+            much,
+            "price list standard: discount_basis_points is at most 10000"
+        );
+        let second = added("/price_lists", json!({ "name": "standard", "prices": [] }));
+        assert_eq!(second, "price list standard: it is there twice");
+        let none = told("/price_lists/0/name", json!("other"));
+        assert_eq!(none, "there is no price list of the name standard");
+    }
+}

@@ -23,6 +23,7 @@ use crate::replay::Replays;
 use crate::revoked::RevokedTokens;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
+use crate::stuck::Stuck;
 use crate::usage::Meter;
 use crate::{Algorithm, Clock, Randomness, Refusal, Vault};
 
@@ -36,7 +37,7 @@ const FEED_INTERVAL: Duration = Duration::from_millis(500);
 const KEY_INTERVAL: Duration = Duration::from_secs(600);
 /// How many changed credentials are read at once.
 const CREDENTIALS_AT_ONCE: usize = 500;
-/// How often the uses of secrets are written.
+/// How often the uses of secrets are written, and what is stuck is counted.
 const USE_INTERVAL: Duration = Duration::from_secs(10);
 /// How many uses are written at once.
 const USES_AT_ONCE: usize = 1_000;
@@ -97,6 +98,7 @@ pub struct Engine {
     pub(crate) issued: AtomicU64,
     pub(crate) catalogue: ArcSwap<CatalogueVersion>,
     pub(crate) numbers: Numbers,
+    pub(crate) stuck: Stuck,
     pub(crate) processor: Box<dyn Processor>,
     pub(crate) provisioner: Arc<dyn Provisioner>,
     pretended: Arc<PretendProvisioner>,
@@ -184,6 +186,7 @@ impl Engine {
             issued: AtomicU64::new(0),
             catalogue: ArcSwap::from_pointee(CatalogueVersion::nothing()?),
             numbers: Numbers::default(),
+            stuck: Stuck::default(),
             processor: Box::new(PretendProcessor::default()),
             provisioner: pretended.clone(),
             pretended,
@@ -632,6 +635,7 @@ impl Engine {
         };
         self.catch_up().await?;
         if due(USE_INTERVAL) {
+            self.count_stuck().await?;
             self.write_uses().await?;
         }
         if due(QUOTA_INTERVAL) {

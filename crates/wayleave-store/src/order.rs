@@ -287,6 +287,22 @@ impl Reader {
         rows.into_iter().map(from_row).collect()
     }
 
+    /// How many orders are stuck, see [`OrderFilter::stuck_since`]; and how many jobs were given up.
+    pub async fn count_stuck(&mut self, since: Timestamp) -> Result<(i64, i64), StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            (i64, i64),
+            "SELECT (SELECT COUNT(*) FROM sales_order
+                     WHERE id IN (SELECT id FROM sales_order
+                                  WHERE state = 'processing' AND changed_at < $1
+                                  UNION SELECT object FROM job WHERE state = 'failed')
+                       AND changed_at < $1),
+                    (SELECT COUNT(*) FROM job WHERE state = 'failed')",
+            since.micros()
+        )?;
+        Ok(rows.first().copied().unwrap_or_default())
+    }
+
     /// The lines of an order, in their order.
     pub async fn order_lines(&mut self, id: OrderId) -> Result<Vec<OrderLine>, StoreError> {
         let rows = fetch_all!(

@@ -120,6 +120,7 @@ fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &D
         access,
         signing: _,
         protected_path,
+        plan_path: _,
     } = environment;
     let stage = if name == "test" { "/stag" } else { "/prod" };
     call(

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wayleave_core::{
-    Admission, Audience, AudienceSet, Environment, IntegrationId, OperatorScope, Scheme, SchemeSet,
-    ScopeSet,
+    Admission, Audience, AudienceSet, Environment, IntegrationId, OperatorScope, PartnerId, Scheme,
+    SchemeSet, ScopeSet,
 };
 use wayleave_engine::{
     Actor, Algorithm, Database, Engine, NewCredential, Operator, OperatorTokenHash, Operators,
@@ -28,6 +28,7 @@ use wayleave_web::{
 use crate::calls;
 use crate::cli::say;
 use crate::config::{DEFAULT_DRAIN_TIMEOUT, available_threads, default_master_key};
+use crate::demo_stock::{self, PLAN_SCOPE};
 use crate::key_file;
 use crate::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
 use crate::ports::{SystemClock, SystemRandomness};
@@ -36,6 +37,8 @@ use crate::supervisor::Signals;
 
 /// The path of the sample API that the demonstration protects; of a person's own API it is all.
 const SAMPLE_PATH: &str = "/hello";
+/// The path of the sample API that only those reach who have bought the plan.
+const PLAN_PATH: &str = "/reports";
 const PARTNER: &str = "Demo partner";
 const INTEGRATION: &str = "Demo integration";
 const KEY_LABEL: &str = "demo";
@@ -92,6 +95,9 @@ pub struct DemoEnvironment {
     pub signing: SigningPair,
     /// A path that the API behind answers to whoever is admitted.
     pub protected_path: String,
+    /// One that it answers to whoever has bought the plan; only of the sample API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_path: Option<String>,
 }
 
 /// Client id and secret.
@@ -147,6 +153,11 @@ impl DemoSettings {
         } else {
             SAMPLE_PATH
         }
+    }
+
+    /// The path of the API behind that is open to whoever has bought the plan.
+    fn plan_path(&self) -> Option<&'static str> {
+        self.upstream.is_none().then_some(PLAN_PATH)
     }
 }
 
@@ -231,9 +242,14 @@ fn start(
         .enable_all()
         .build()?;
     for environment in Environment::ALL {
-        waiting.block_on(hand_out_keys(node.engine(environment)))?;
+        let engine = node.engine(environment);
+        waiting.block_on(hand_out_keys(engine))?;
+        waiting.block_on(demo_stock::stock(
+            engine,
+            waiting.block_on(demo_partner(engine))?,
+        ))?;
     }
-    let file = describe(&node, settings.protected_path());
+    let file = describe(&node, settings);
     if let Some(url) = node.monitor_url() {
         tracing::info!("serving the monitor address {url}");
     }
@@ -303,7 +319,7 @@ fn node_settings(settings: &DemoSettings, upstream: &ApiBehind, threads: usize) 
             master_key: settings.data.join(default_master_key(environment)),
             // Whoever tries it out listens on this machine.
             hooks_to_loopback: environment == Environment::Test,
-            surfaces: surfaces(upstream, settings.protected_path()),
+            surfaces: surfaces(upstream, settings),
         }
     };
     NodeSettings {
@@ -334,9 +350,16 @@ fn node_settings(settings: &DemoSettings, upstream: &ApiBehind, threads: usize) 
     }
 }
 
-/// Every surface is on; the protected path is open to all but Access keys.
-fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
+/// Every surface is on; the protected path is open to all but Access keys, and so is that of the plan
+/// to those who have bought it.
+fn surfaces(upstream: &ApiBehind, settings: &DemoSettings) -> SurfaceSettings {
     let mount = || Some(Mount::default());
+    let protected = route(upstream, settings.protected_path());
+    let sold = settings.plan_path().map(|path| {
+        let mut sold = route(upstream, path);
+        sold.admission.scopes = PLAN_SCOPE.parse().unwrap_or_default();
+        sold
+    });
     SurfaceSettings {
         prefix: String::new(),
         trusted_proxies: TrustedProxies::default(),
@@ -350,31 +373,35 @@ fn surfaces(upstream: &ApiBehind, protected_path: &str) -> SurfaceSettings {
             limits: Vec::new(),
         }),
         forward_auth: mount(),
-        routes: vec![Route {
-            described: None,
-            refuses_replays: false,
-            host: None,
-            path: protected_path.to_owned(),
-            admission: Admission {
-                audiences: AudienceSet::of(&[
-                    Audience::Platform,
-                    Audience::Routes,
-                    Audience::Management,
-                ]),
-                schemes: SchemeSet::of(&[
-                    Scheme::Bearer,
-                    Scheme::Token,
-                    Scheme::Signed,
-                    Scheme::HttpSignature,
-                ]),
-                scopes: ScopeSet::default(),
-            },
-            upstream: upstream.clone(),
-            body_bytes: None,
-            name: None,
-            limits: Vec::new(),
-        }],
+        routes: sold.into_iter().chain([protected]).collect(),
         body: BodyLimits::default(),
+    }
+}
+
+fn route(upstream: &ApiBehind, path: &str) -> Route {
+    Route {
+        described: None,
+        refuses_replays: false,
+        host: None,
+        path: path.to_owned(),
+        admission: Admission {
+            audiences: AudienceSet::of(&[
+                Audience::Platform,
+                Audience::Routes,
+                Audience::Management,
+            ]),
+            schemes: SchemeSet::of(&[
+                Scheme::Bearer,
+                Scheme::Token,
+                Scheme::Signed,
+                Scheme::HttpSignature,
+            ]),
+            scopes: ScopeSet::default(),
+        },
+        upstream: upstream.clone(),
+        body_bytes: None,
+        name: None,
+        limits: Vec::new(),
     }
 }
 
@@ -412,7 +439,7 @@ async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
+async fn demo_partner(engine: &Engine) -> Result<PartnerId, Refusal> {
     let partners = engine
         .store()
         .read(|reader| Box::pin(reader.partners()))
@@ -420,10 +447,14 @@ async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
     let known = partners
         .into_iter()
         .find(|partner: &Partner| partner.name == PARTNER);
-    let partner = match known {
-        Some(partner) => partner.id,
-        None => engine.create_partner(&Actor::system(), PARTNER).await?.id,
-    };
+    match known {
+        Some(partner) => Ok(partner.id),
+        None => Ok(engine.create_partner(&Actor::system(), PARTNER).await?.id),
+    }
+}
+
+async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
+    let partner = demo_partner(engine).await?;
     let known = engine
         .store()
         .read(move |reader| Box::pin(reader.integrations_of(partner)))
@@ -437,13 +468,13 @@ async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
     }
 }
 
-fn describe(node: &Node, protected_path: &str) -> DemoFile {
+fn describe(node: &Node, settings: &DemoSettings) -> DemoFile {
     let live = node.engine(Environment::Live);
     let token = live.vault().derive("demo operator token");
     DemoFile {
         version: 1,
-        live: describe_environment(live, protected_path),
-        test: describe_environment(node.engine(Environment::Test), protected_path),
+        live: describe_environment(live, settings),
+        test: describe_environment(node.engine(Environment::Test), settings),
         admin: DemoAdmin {
             url: node.admin_url(),
             token: key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &token),
@@ -451,7 +482,7 @@ fn describe(node: &Node, protected_path: &str) -> DemoFile {
     }
 }
 
-fn describe_environment(engine: &Engine, protected_path: &str) -> DemoEnvironment {
+fn describe_environment(engine: &Engine, settings: &DemoSettings) -> DemoEnvironment {
     let pair = |audience, label| {
         let pair = engine
             .vault()
@@ -481,6 +512,7 @@ fn describe_environment(engine: &Engine, protected_path: &str) -> DemoEnvironmen
         management: key_set(Audience::Management),
         access: key_set(Audience::Access),
         signing: SigningPair { key_id, secret },
-        protected_path: protected_path.to_owned(),
+        protected_path: settings.protected_path().to_owned(),
+        plan_path: settings.plan_path().map(str::to_owned),
     }
 }

@@ -387,6 +387,18 @@ fn render_engines(text: &mut Text, engines: &[Arc<Engine>]) {
         },
     );
     each(
+        "wayleave_orders_stuck",
+        "gauge",
+        "Orders that have been processing for 10 minutes without change, or have a job that was given up.",
+        &|engine| engine.orders_stuck().to_string(),
+    );
+    each(
+        "wayleave_jobs_given_up",
+        "gauge",
+        "Jobs that were given up and that somebody has to look at.",
+        &|engine| engine.jobs_given_up().to_string(),
+    );
+    each(
         "wayleave_credentials",
         "gauge",
         "Credentials in memory, revoked ones too.",

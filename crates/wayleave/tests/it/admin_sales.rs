@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use wayleave_core::{Audience, Environment, Recipient};
 use wayleave_engine::Pretence;
 
-use crate::harness::{NOW_S, PROPERTY_ADMINISTRATOR, SUPPORT, TestNode, on_both_databases};
+use crate::harness::{
+    NOW_S, PROPERTY_ADMINISTRATOR, SUPPORT, TestNode, on_both_databases, wait_for,
+};
 use crate::sold;
 
 const TEST: Environment = Environment::Test;
@@ -224,8 +226,15 @@ on_both_databases! {
         wait_until("it was tried again", || rows(&get(&node, "orders?stuck=10")).first().is_some_and(|row| row["last_error"] != Value::Null));
         let stuck = get(&node, "orders?stuck=10");
         assert_eq!((rows(&stuck).len(), word(&rows(&stuck)[0], "id")), (1, id));
-        assert_eq!(rows(&stuck)[0]["last_error"], "not now: it pretends to be away");
+        assert_eq!(rows(&stuck)[0]["last_error"], "it pretends to be away");
         assert!(rows(&get(&node, "orders?stuck=12")).is_empty());
+        let told = || {
+            wait_for(node.engine(TEST).count_stuck()).expect("counted");
+            let text = node.monitor.get("/metrics").send().expect(200).text();
+            let of_test = |name: &str| text.contains(&format!("{name}{{environment=\"test\"}} 1\n"));
+            (of_test("wayleave_orders_stuck"), of_test("wayleave_jobs_given_up"))
+        };
+        assert_eq!(told(), (true, false));
         post(&node, "pretend", json!({ "provisioner": "well" })).expect(200);
         node.clock.advance(Duration::from_secs(3600));
         wait_until("it is complete", || get(&node, &format!("orders/{id}"))["state"] == "complete");
@@ -239,6 +248,7 @@ on_both_databases! {
         assert_eq!((word(&rows(&stuck)[0], "id"), word(&rows(&stuck)[0], "last_error")), (finished, "gone"));
         let failed = get(&node, "jobs?state=failed");
         assert_eq!((word(&rows(&failed)[0], "name"), word(&rows(&failed)[0], "object")), (name.as_str(), finished));
+        assert_eq!(told(), (true, true));
         let retried = post(&node, "jobs/retry", json!({ "name": name })).expect(200).json();
         assert_eq!(retried["state"], "waiting");
         wait_until("it is done", || rows(&get(&node, "jobs?state=failed")).is_empty() && rows(&get(&node, "orders?stuck=10")).is_empty());

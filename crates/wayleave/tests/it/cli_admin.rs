@@ -38,7 +38,7 @@ fn command(node: &TestNode, words: &[&str]) -> Command {
     command
 }
 
-fn run(node: &TestNode, words: &[&str]) -> Output {
+pub(crate) fn run(node: &TestNode, words: &[&str]) -> Output {
     command(node, words).output().expect("the binary")
 }
 
@@ -55,7 +55,7 @@ fn good(output: Output) -> String {
 
 /// What a failing command says.
 #[track_caller]
-fn refused(output: &Output) -> String {
+pub(crate) fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", said(output));
     let text = said(output);
     assert!(!text.contains(OPERATOR), "the token is never shown");
@@ -63,17 +63,17 @@ fn refused(output: &Output) -> String {
 }
 
 #[track_caller]
-fn text(node: &TestNode, words: &[&str]) -> String {
+pub(crate) fn text(node: &TestNode, words: &[&str]) -> String {
     good(run(node, words))
 }
 
 #[track_caller]
-fn document(node: &TestNode, words: &[&str]) -> Value {
+pub(crate) fn document(node: &TestNode, words: &[&str]) -> Value {
     let printed = text(node, &[words, &["--json"]].concat());
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 
-fn word(value: &Value, member: &str) -> String {
+pub(crate) fn word(value: &Value, member: &str) -> String {
     let word = value[member].as_str();
     word.unwrap_or_else(|| panic!("no {member} in {value}"))
         .to_owned()

@@ -18,6 +18,7 @@ mod backup;
 mod bad_input;
 mod body_limits;
 mod cli_admin;
+mod cli_sales;
 mod command_line;
 mod content;
 mod credential_life;
