@@ -95,7 +95,7 @@ impl Engine {
             put_by: by.name.clone(),
             created_at: self.now(),
         };
-        let act = Act::new("catalogue.put", version).with(json!({ "version": version }));
+        let act = Act::new("catalogue.put", "catalogue").with(json!({ "version": version }));
         let put = self.audited(by, act, move |transaction| {
             Box::pin(async move { transaction.add_catalogue(&row).await })
         });
