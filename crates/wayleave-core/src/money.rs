@@ -210,6 +210,8 @@ impl fmt::Debug for Money {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn currency(code: &str) -> Currency {
@@ -255,5 +257,70 @@ mod tests {
         }
         // 12.5 and 13.5 hundredths.
         assert_eq!(money(5, "EUR").share(1_000), Ok(money(1, "EUR")));
+    }
+
+    const CODES: [&str; 5] = ["EUR", "GBP", "USD", "JPY", "KWD"];
+
+    fn any_money() -> impl Strategy<Value = Money> {
+        (-MOST_MINOR..=MOST_MINOR, 0..CODES.len())
+            .prop_map(|(minor, code)| money(minor, CODES[code]))
+    }
+
+    /// The minor units of an amount as it is written.
+    fn read_back(amount: Money) -> i64 {
+        let text = amount.to_string();
+        let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+        assert_eq!(part.len(), amount.currency().digits() as usize, "{text}");
+        format!("{whole}{part}").parse().expect("digits")
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_is_taken_away_again_and_nothing_wraps(one in any_money(), other in any_money()) {
+            match one.plus(other) {
+                Ok(sum) => {
+                    prop_assert_eq!(sum.minor(), one.minor() + other.minor());
+                    prop_assert_eq!(sum.minus(other), Ok(one));
+                }
+                Err(MoneyError::TwoCurrencies) => prop_assert_ne!(one.currency(), other.currency()),
+                Err(_) => prop_assert!((one.minor() + other.minor()).abs() > MOST_MINOR),
+            }
+        }
+
+        #[test]
+        fn so_many_times_is_so_many_sums(amount in -1_000_000_i64..1_000_000, count in 0_u32..100) {
+            let one = money(amount, "EUR");
+            let mut sum = money(0, "EUR");
+            for _ in 0..count {
+                sum = sum.plus(one).expect("a small sum");
+            }
+            prop_assert_eq!(one.times(count), Ok(sum));
+        }
+
+        #[test]
+        fn any_product_is_exact_or_refused(one in any_money(), count in any::<u32>()) {
+            let exact = i128::from(one.minor()) * i128::from(count);
+            match one.times(count) {
+                Ok(product) => prop_assert_eq!(i128::from(product.minor()), exact),
+                Err(error) => {
+                    prop_assert_eq!(error, MoneyError::TooMuch);
+                    prop_assert!(exact.unsigned_abs() > MOST_MINOR.unsigned_abs().into());
+                }
+            }
+        }
+
+        #[test]
+        fn a_share_is_off_by_half_a_unit_at_most(one in any_money(), points in 0_u32..=10_000) {
+            let share = one.share(points).expect("no more than the whole");
+            let exact = i128::from(one.minor()) * i128::from(points);
+            let off = i128::from(share.minor()) * 10_000 - exact;
+            prop_assert!(off.abs() <= 5_000, "{} of {:?} is {:?}", points, one, share);
+            prop_assert!(share.minor().abs() <= one.minor().abs());
+        }
+
+        #[test]
+        fn an_amount_is_written_so_that_it_reads_back(one in any_money()) {
+            prop_assert_eq!(read_back(one), one.minor());
+        }
     }
 }

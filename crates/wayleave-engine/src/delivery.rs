@@ -14,6 +14,7 @@ use crate::Refusal;
 use crate::checkout::read_details;
 use crate::engine::Engine;
 use crate::job::{Attempt, JobKind};
+use crate::order::must_not_be_given_back;
 use crate::ports::random;
 use crate::provision::{InstanceOrder, ProvisionError};
 
@@ -38,7 +39,8 @@ pub struct MadeOf {
 /// What is written when a line is delivered.
 enum Delivery {
     NewInstance(Instance, Vec<Job>),
-    ChangedInstance(Instance, Vec<Job>),
+    /// As it was read, as it is then, and its jobs.
+    ChangedInstance(Instance, Instance, Vec<Job>),
     Licences {
         pool: Pool,
         is_new: bool,
@@ -98,14 +100,13 @@ impl Engine {
         let delivery = match self.prepare(&order, &line).await {
             Ok(delivery) => delivery,
             Err(Undelivered::NotNow(why)) => return Ok(Some(why)),
-            Err(Undelivered::Never(why)) => {
-                return self.compensate(processing.refund(), &why).await;
-            }
+            Err(Undelivered::Never(why)) => return self.give_up(&order, processing, &why).await,
             Err(Undelivered::Refusal(refusal)) => return Err(refusal),
         };
         let now = self.now();
         let delivered = self.store.write(now, move |transaction| {
             Box::pin(async move {
+                must_not_be_given_back(transaction, id).await?;
                 let object = write(transaction, &delivery, now).await?;
                 transaction.deliver_line(id, line.place, &object, now).await
             })
@@ -115,7 +116,7 @@ impl Engine {
                 self.catch_up_soon().await;
                 Ok(None)
             }
-            Err(StoreError::Refused(why)) => self.compensate(processing.refund(), why).await,
+            Err(StoreError::Refused(why)) => self.give_up(&order, processing, why).await,
             Err(error) => Err(Refusal::Store(error)),
         }
     }
@@ -125,23 +126,25 @@ impl Engine {
         match read_details(&line.details)? {
             LineDetails::NewInstance(wanted) => self.prepare_instance(order, line, &wanted).await,
             LineDetails::ChangeInstance { instance, displays } => {
-                let mut instance = self.instance_of(order, instance).await?;
-                self.provide(order, line, &instance.account_name, displays)
+                let seen = self.instance_of(order, instance).await?;
+                self.provide(order, line, &seen.account_name, displays)
                     .await?;
+                let mut instance = seen.clone();
                 if instance.is_demo {
                     instance.is_demo = false;
                     instance.renewal_at = self.now().plus_months(line.price.months);
                 }
                 instance.displays = displays;
                 let jobs = self.term_jobs(&instance);
-                Ok(Delivery::ChangedInstance(instance, jobs))
+                Ok(Delivery::ChangedInstance(seen, instance, jobs))
             }
             LineDetails::RenewInstance { instance } => {
-                let mut instance = self.instance_of(order, instance).await?;
+                let seen = self.instance_of(order, instance).await?;
+                let mut instance = seen.clone();
                 let from = instance.renewal_at.max(self.now());
                 instance.renewal_at = from.plus_months(line.price.months);
                 let jobs = self.term_jobs(&instance);
-                Ok(Delivery::ChangedInstance(instance, jobs))
+                Ok(Delivery::ChangedInstance(seen, instance, jobs))
             }
             LineDetails::Licences {
                 email,
@@ -390,13 +393,20 @@ impl Engine {
     }
 
     /// Takes back what a line became, where it became something new. The inner error says why that
-    /// did not work yet.
+    /// did not work yet. What an order changed of something older stays as it is: licences that moved
+    /// to a newer version, displays, a longer term.
     pub(crate) async fn take_back(
         &self,
         order: &Order,
         line: &OrderLine,
     ) -> Result<Result<(), String>, Refusal> {
-        if let LineDetails::NewInstance(wanted) = read_details(&line.details)? {
+        let details = read_details(&line.details)?;
+        if let LineDetails::Licences { version, count, .. } = &details {
+            return self
+                .take_back_licences(order, line, version.clone(), *count)
+                .await;
+        }
+        if let LineDetails::NewInstance(wanted) = &details {
             let name = &wanted.account_name;
             let delivered = line.delivered_id.as_deref().map(str::parse::<InstanceId>);
             // Somebody else's instance of this name is not ours to remove.
@@ -424,6 +434,37 @@ impl Engine {
             }
         }
         Ok(Ok(()))
+    }
+
+    async fn take_back_licences(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+        version: Option<String>,
+        count: u32,
+    ) -> Result<Result<(), String>, Refusal> {
+        let pool = line.delivered_id.as_deref().map(str::parse::<PoolId>);
+        let Some(Ok(pool)) = pool else {
+            return Ok(Ok(()));
+        };
+        let version = match (version, self.newest_licence(order).await) {
+            (Some(version), _) | (None, Ok(version)) => version,
+            (None, Err(Undelivered::Refusal(refusal))) => return Err(refusal),
+            (None, Err(_)) => return Ok(Ok(())),
+        };
+        let (id, place, now) = (order.id, line.place, self.now());
+        let taken = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                // Noted with the line, so that they are taken once.
+                transaction.take_line_back(id, place).await?;
+                let count = i64::from(count);
+                transaction.take_back_licences(pool, &version, count).await
+            })
+        });
+        match taken.await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(Ok(())),
+            Err(error) => Err(Refusal::Store(error)),
+        }
     }
 
     async fn remove_row(&self, id: InstanceId) -> Result<(), Refusal> {
@@ -482,7 +523,9 @@ async fn write(
             }
             Ok(instance.id.to_string())
         }
-        Delivery::ChangedInstance(instance, jobs) => {
+        Delivery::ChangedInstance(seen, instance, jobs) => {
+            // Somebody else may have changed it since: then it is looked at again.
+            transaction.hold_instance(seen).await?;
             transaction
                 .change_instance(instance)
                 .await

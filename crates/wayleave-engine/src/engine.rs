@@ -74,6 +74,14 @@ pub struct EngineSettings {
     pub refuses_replays: bool,
 }
 
+/// What an environment has done outside of it.
+pub struct Outside {
+    /// Takes money.
+    pub processor: Box<dyn Processor>,
+    /// Makes instances.
+    pub provisioner: Arc<dyn Provisioner>,
+}
+
 /// Everything that one environment knows and does.
 pub struct Engine {
     pub(crate) settings: EngineSettings,
@@ -170,10 +178,47 @@ impl Engine {
         clock: Arc<dyn Clock>,
         randomness: Arc<dyn Randomness>,
     ) -> Result<Arc<Self>, Refusal> {
+        let pretended = Arc::<PretendProvisioner>::default();
+        let outside = Outside {
+            processor: Box::new(PretendProcessor::default()),
+            provisioner: pretended.clone(),
+        };
+        Engine::assemble(
+            (settings, store, vault),
+            (clock, randomness),
+            outside,
+            pretended,
+        )
+        .await
+    }
+
+    /// The same with others than those that pretend.
+    pub async fn open_with(
+        settings: EngineSettings,
+        store: Store,
+        vault: Vault,
+        (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
+        outside: Outside,
+    ) -> Result<Arc<Self>, Refusal> {
+        let unused = Arc::<PretendProvisioner>::default();
+        Engine::assemble(
+            (settings, store, vault),
+            (clock, randomness),
+            outside,
+            unused,
+        )
+        .await
+    }
+
+    async fn assemble(
+        (settings, store, vault): (EngineSettings, Store, Vault),
+        (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
+        outside: Outside,
+        pretended: Arc<PretendProvisioner>,
+    ) -> Result<Arc<Self>, Refusal> {
         let audit_key = AuditKey::load(&store, &vault, &*randomness, clock.now()).await?;
         let restored_s = read_restored(&store, settings.environment).await?;
         let (rehash, queued) = Rehash::new();
-        let pretended = Arc::<PretendProvisioner>::default();
         let engine = Arc::new(Engine {
             audit_key,
             rehash,
@@ -187,8 +232,8 @@ impl Engine {
             catalogue: ArcSwap::from_pointee(CatalogueVersion::nothing()?),
             numbers: Numbers::default(),
             stuck: Stuck::default(),
-            processor: Box::new(PretendProcessor::default()),
-            provisioner: pretended.clone(),
+            processor: outside.processor,
+            provisioner: outside.provisioner,
             pretended,
             hooks: OnceLock::new(),
             standing: SharedStanding::new(clock.now()),

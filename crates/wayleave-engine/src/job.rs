@@ -42,11 +42,13 @@ pub enum JobKind {
     Remind,
     /// Ends a plan, or begins its next term.
     EndPlan,
+    /// Takes an order back that was given up: what it delivered, and its money.
+    GiveBack,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 8] = [
+    pub const ALL: [JobKind; 9] = [
         JobKind::Advance,
         JobKind::ExpireQuote,
         JobKind::Hook,
@@ -55,6 +57,7 @@ impl JobKind {
         JobKind::Renew,
         JobKind::Remind,
         JobKind::EndPlan,
+        JobKind::GiveBack,
     ];
 
     /// The stored and shown word.
@@ -68,6 +71,7 @@ impl JobKind {
             JobKind::Renew => "renew",
             JobKind::Remind => "remind",
             JobKind::EndPlan => "end-plan",
+            JobKind::GiveBack => "give-back",
         }
     }
 }
@@ -81,7 +85,7 @@ impl FromStr for JobKind {
             .find(|kind| kind.as_str() == text)
             .ok_or(UnknownWord {
                 noun: "job",
-                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan",
+                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan, give-back",
             })
     }
 }
@@ -148,15 +152,15 @@ impl Engine {
 
     async fn run_job(&self, job: Job) -> Result<(), Refusal> {
         let now = self.now();
-        let name = job.name.clone();
+        let (name, until) = (job.name.clone(), now.plus(LEASE));
         let taken = self.store.write(now, move |transaction| {
-            Box::pin(async move { transaction.lease_job(&name, now, now.plus(LEASE)).await })
+            Box::pin(async move { transaction.lease_job(&name, now, until).await })
         });
         if !taken.await? {
             return Ok(());
         }
         let attempt = self.attempt(&job).await;
-        self.note_attempt(job, attempt).await
+        self.note_attempt(job, until, attempt).await
     }
 
     async fn attempt(&self, job: &Job) -> Attempt {
@@ -172,18 +176,28 @@ impl Engine {
             JobKind::Renew => self.attempt_renewal(job).await,
             JobKind::Remind => self.remind(job).await,
             JobKind::EndPlan => self.attempt_to_end_plan(job).await,
+            JobKind::GiveBack => self.attempt_to_give_back(job).await,
         };
         attempted.unwrap_or_else(|error| Attempt::Again(error.to_string()))
     }
 
-    async fn note_attempt(&self, job: Job, attempt: Attempt) -> Result<(), Refusal> {
+    /// Notes how an attempt under a lease ended; nothing where the job was begun anew meanwhile, or
+    /// another node has it.
+    async fn note_attempt(
+        &self,
+        job: Job,
+        until: Timestamp,
+        attempt: Attempt,
+    ) -> Result<(), Refusal> {
         let now = self.now();
         let environment = self.environment();
         let noted = match attempt {
             Attempt::Done => {
                 self.store
                     .write(now, move |transaction| {
-                        Box::pin(async move { transaction.finish_job(&job.name, now).await })
+                        Box::pin(
+                            async move { transaction.end_leased_job(&job.name, until, now).await },
+                        )
                     })
                     .await
             }
@@ -191,7 +205,9 @@ impl Engine {
                 self.store
                     .write(now, move |transaction| {
                         Box::pin(async move {
-                            transaction.postpone_job(&job.name, Some(at), "", now).await
+                            transaction
+                                .postpone_job((&job.name, until), Some(at), "", now)
+                                .await
                         })
                     })
                     .await
@@ -204,7 +220,7 @@ impl Engine {
                         Box::pin(async move {
                             let again_at = Some(again_at);
                             transaction
-                                .postpone_job(&job.name, again_at, &error, now)
+                                .postpone_job((&job.name, until), again_at, &error, now)
                                 .await
                         })
                     })
@@ -215,7 +231,9 @@ impl Engine {
                 self.store
                     .write(now, move |transaction| {
                         Box::pin(async move {
-                            transaction.postpone_job(&job.name, None, &error, now).await
+                            transaction
+                                .postpone_job((&job.name, until), None, &error, now)
+                                .await
                         })
                     })
                     .await

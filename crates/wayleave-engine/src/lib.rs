@@ -64,7 +64,7 @@ pub use credential::{
     Roll,
 };
 pub use delivery::MadeOf;
-pub use engine::{Engine, EngineSettings, FeedStanding};
+pub use engine::{Engine, EngineSettings, FeedStanding, Outside};
 pub use evidence::{Evidence, MalformedEvidence};
 pub use explain::Explanation;
 pub use hook::HookSender;

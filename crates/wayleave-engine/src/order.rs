@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use wayleave_core::order::{Processing, Standing, Transition};
 use wayleave_core::{ChargeId, MailId, OrderId, OrderState, Timestamp};
-use wayleave_store::{Charge, ChargeState, Job, Order, OrderLine, StoreError};
+use wayleave_store::{
+    Charge, ChargeState, Job, JobState, Order, OrderLine, StoreError, Transaction,
+};
 
 use crate::Refusal;
 use crate::checkout::{Buyer, OrderRefusal, OrderWithLines, is_monthly, read_details};
@@ -38,6 +40,8 @@ enum Step {
     Deliver(Processing, OrderLine),
     /// Everything is delivered.
     Complete(Processing),
+    /// It was given up; why.
+    GiveBack(Processing, String),
     /// Nothing.
     Rest(OrderState),
 }
@@ -211,6 +215,9 @@ impl Engine {
                 Step::Charge(processing, charge) => self.take_charge(processing, charge).await,
                 Step::Deliver(processing, line) => self.deliver(id, processing, line).await,
                 Step::Complete(processing) => self.complete(id, processing).await,
+                Step::GiveBack(processing, why) => {
+                    self.take_order_back(processing.refund(), &why).await
+                }
                 Step::Rest(state) => return Ok(Advanced::To(state)),
             };
             match stepped {
@@ -224,25 +231,30 @@ impl Engine {
     }
 
     async fn next_step(&self, id: OrderId) -> Result<Step, Refusal> {
+        let giving_back = job_name(JobKind::GiveBack, id);
         let read = self
             .store
             .read(move |reader| {
                 Box::pin(async move {
                     let order = reader.order(id).await?.ok_or(StoreError::NotFound)?;
                     let lines = reader.order_lines(id).await?;
-                    Ok((order, lines, reader.charges_of(id).await?))
+                    let charges = reader.charges_of(id).await?;
+                    Ok((order, lines, charges, reader.job(&giving_back).await?))
                 })
             })
             .await?;
-        let (order, lines, mut charges) = read;
+        let (order, lines, charges, giving_back) = read;
         let processing = match Standing::of(id, order.state) {
             Standing::Processing(processing) => processing,
             _ => return Ok(Step::Rest(order.state)),
         };
-        if let Some(charge) = charges.pop()
-            && charge.state == ChargeState::Unknown
-        {
+        // Whichever it is: ids follow the clock, which may have been set back between two of them.
+        let is_unknown = |charge: &Charge| charge.state == ChargeState::Unknown;
+        if let Some(charge) = charges.into_iter().find(is_unknown) {
             return Ok(Step::Charge(processing, charge));
+        }
+        if let Some(job) = giving_back.filter(|job| job.state == JobState::Waiting) {
+            return Ok(Step::GiveBack(processing, reason_of(&job)));
         }
         let next = lines.into_iter().find(|line| line.delivered_at.is_none());
         Ok(match next {
@@ -282,10 +294,12 @@ impl Engine {
             false => processing.fall_back(),
         };
         let invoice = (!monthly).then(|| self.invoice_of(&found));
+        let advance = job_name(JobKind::Advance, charge.order_id);
         let refused = self.store.write(now, move |transaction| {
             Box::pin(async move {
                 transaction.move_charge(charge.id, from, to, now).await?;
                 transaction.move_order(transition, now).await?;
+                transaction.finish_job(&advance, now).await?;
                 if let Some((link, mail)) = &invoice {
                     transaction.set_payment_link(charge.order_id, link).await?;
                     transaction.add_job(mail).await?;
@@ -308,6 +322,7 @@ impl Engine {
         let advance = job_name(JobKind::Advance, id);
         let completed = self.store.write(now, move |transaction| {
             Box::pin(async move {
+                must_not_be_given_back(transaction, id).await?;
                 transaction.move_order(transition, now).await?;
                 transaction.finish_job(&advance, now).await?;
                 if let Some(hook) = &hook {
@@ -340,16 +355,65 @@ impl Engine {
         })
     }
 
-    /// Takes back what was delivered of an order that is given up, gives the money back, and says so.
-    /// Gives why that has to wait, where it has.
-    pub(crate) async fn compensate(
+    /// Gives an order up that cannot be delivered: from now on nothing more of it is, and a job takes
+    /// it back, whatever ends this call.
+    pub(crate) async fn give_up(
+        &self,
+        order: &Order,
+        processing: Processing,
+        why: &str,
+    ) -> Result<Option<String>, Refusal> {
+        let (id, state, now) = (order.id, processing.refund().from(), self.now());
+        let job = self.give_back_job(order, why);
+        let noted = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                let order = transaction.reader().order(id).await?;
+                match order.is_some_and(|order| order.state == state) {
+                    true => transaction.add_job(&job).await,
+                    false => Err(StoreError::Conflict),
+                }
+            })
+        });
+        noted.await.map(|()| None).map_err(Refusal::Store)
+    }
+
+    /// The job that goes on with taking an order back after whatever ends the call that began it.
+    pub(crate) fn give_back_job(&self, order: &Order, why: &str) -> Job {
+        let run_at = self.now().plus(LEASE);
+        Job {
+            payload: serde_json::json!({ "why": why }).to_string(),
+            ..self.job(JobKind::GiveBack, order.partner_id, order.id, run_at)
+        }
+    }
+
+    pub(crate) async fn attempt_to_give_back(&self, job: &Job) -> Result<Attempt, Refusal> {
+        let Ok(id) = job.object.parse::<OrderId>() else {
+            return Ok(Attempt::GivenUp("this is no order".to_owned()));
+        };
+        let order = self.order_by_id(id).await?.order;
+        let transition = match Standing::of(id, order.state) {
+            Standing::Processing(processing) => processing.refund(),
+            Standing::Complete(complete) => complete.refund(),
+            _ => return Ok(Attempt::Done),
+        };
+        match self.take_order_back(transition, &reason_of(job)).await {
+            Ok(None) => Ok(Attempt::Done),
+            Ok(Some(why)) => Ok(Attempt::Again(why)),
+            Err(Refusal::Store(error)) => done_on_conflict(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes back what was delivered of an order that was given up, gives the money back, and says so.
+    /// Gives why that has to wait, where it has. May be done twice, also at the same time.
+    pub(crate) async fn take_order_back(
         &self,
         transition: Transition,
         why: &str,
     ) -> Result<Option<String>, Refusal> {
         let id = transition.order();
         let found = self.order_by_id(id).await?;
-        for line in &found.lines {
+        for line in found.lines.iter().rev() {
             if let Err(why) = self.take_back(&found.order, line).await? {
                 return Ok(Some(why));
             }
@@ -374,6 +438,7 @@ impl Engine {
             format!("Order {} was taken back", found.order.number),
             format!("What was paid is returned. Why: {why}\n"),
         );
+        let jobs = [JobKind::GiveBack, JobKind::Advance].map(|kind| job_name(kind, id));
         let refunded = self.store.write(now, move |transaction| {
             Box::pin(async move {
                 for charge in &paid {
@@ -381,6 +446,9 @@ impl Engine {
                     transaction.move_charge(charge.id, from, to, now).await?;
                 }
                 transaction.move_order(transition, now).await?;
+                for job in &jobs {
+                    transaction.finish_job(job, now).await?;
+                }
                 transaction.add_job(&mail).await
             })
         });
@@ -437,6 +505,27 @@ impl Engine {
             })
             .await?;
         Ok(Attempt::Done)
+    }
+}
+
+/// Why an order was given up.
+fn reason_of(job: &Job) -> String {
+    let payload: Option<serde_json::Value> = serde_json::from_str(&job.payload).ok();
+    let why = payload
+        .as_ref()
+        .and_then(|payload| payload.get("why")?.as_str());
+    why.unwrap_or_default().to_owned()
+}
+
+/// Keeps what is delivered out of an order that is being taken back.
+pub(crate) async fn must_not_be_given_back(
+    transaction: &mut Transaction,
+    id: OrderId,
+) -> Result<(), StoreError> {
+    let name = job_name(JobKind::GiveBack, id);
+    match transaction.reader().job(&name).await? {
+        Some(job) if job.state == JobState::Waiting => Err(StoreError::Conflict),
+        _ => Ok(()),
     }
 }
 

@@ -79,7 +79,7 @@ impl Engine {
     /// Takes back what a complete order delivered, and gives its money back.
     ///
     /// Errors: [`Refusal::Forbidden`] where it is not complete, or something outside does not do its
-    /// part now: then nothing has changed but what was removed already, and it may be tried again.
+    /// part now: then a job goes on with it.
     pub async fn refund_order(
         &self,
         by: &Actor,
@@ -91,16 +91,24 @@ impl Engine {
             return Err(NOT_COMPLETE);
         };
         let act = Act::new("order.refund", id).with(json!({ "number": order.number, "why": why }));
-        self.audited(by, act, |_| Box::pin(async { Ok(()) }))
-            .await
-            .map_err(moved_on)?;
-        let waits = self.compensate(complete.refund(), why).await;
+        let (job, state) = (self.give_back_job(&order, why), order.state);
+        let begun = self.audited(by, act, move |transaction| {
+            Box::pin(async move {
+                let order = transaction.reader().order(id).await?;
+                match order.is_some_and(|order| order.state == state) {
+                    true => transaction.add_job(&job).await,
+                    false => Err(StoreError::Conflict),
+                }
+            })
+        });
+        begun.await.map_err(moved_on)?;
+        let waits = self.take_order_back(complete.refund(), why).await;
         match waits {
             Ok(None) => self.order_by_id(id).await,
             Ok(Some(waits)) => {
                 tracing::warn!(environment = %self.environment(), order = %id, waits, "a refund is not finished");
                 Err(Refusal::Forbidden {
-                    why: "something outside does not answer: try again",
+                    why: "something outside does not answer: the refund goes on by itself",
                 })
             }
             Err(Refusal::Store(error)) => Err(moved_on(error)),

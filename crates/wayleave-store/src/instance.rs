@@ -292,6 +292,25 @@ impl Transaction {
         }
     }
 
+    /// Holds an instance until the end of the transaction as it was read before it.
+    /// [`StoreError::Conflict`] when somebody has changed or removed it meanwhile.
+    pub async fn hold_instance(&mut self, seen: &Instance) -> Result<(), StoreError> {
+        let held = execute!(
+            self.link(),
+            "UPDATE instance SET displays = displays
+             WHERE id = $1 AND displays = $2 AND is_demo = $3 AND renewal_at = $4
+               AND removed_at IS NULL",
+            seen.id.to_string(),
+            i64::from(seen.displays),
+            i64::from(seen.is_demo),
+            seen.renewal_at.micros()
+        )?;
+        match held {
+            0 => Err(StoreError::Conflict),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes an instance and frees its name; [`StoreError::NotFound`] when it is not there.
     pub async fn remove_instance(
         &mut self,

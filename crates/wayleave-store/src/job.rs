@@ -241,10 +241,29 @@ impl Transaction {
         .map(drop)
     }
 
-    /// Notes that a job did not work: when it is tried again; `None`: it is given up.
-    pub async fn postpone_job(
+    /// The same by whoever has it leased until a moment; nothing where somebody else has it now, or it
+    /// was begun anew.
+    pub async fn end_leased_job(
         &mut self,
         name: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "UPDATE job SET state = 'done', leased_until = 0, changed_at = $2
+             WHERE name = $1 AND state = 'waiting' AND leased_until = $3",
+            name,
+            now.micros(),
+            until.micros()
+        )
+        .map(drop)
+    }
+
+    /// Notes, by whoever has it leased until a moment, that a job did not work: when it is tried again; `None`: it is given up.
+    pub async fn postpone_job(
+        &mut self,
+        (name, until): (&str, Timestamp),
         again_at: Option<Timestamp>,
         error: &str,
         now: Timestamp,
@@ -257,12 +276,13 @@ impl Transaction {
             self.link(),
             "UPDATE job SET state = $2, run_at = $3, leased_until = 0, last_error = $4,
                  changed_at = $5
-             WHERE name = $1 AND state = 'waiting'",
+             WHERE name = $1 AND state = 'waiting' AND leased_until = $6",
             name,
             state.as_str(),
             again_at.unwrap_or(now).micros(),
             error,
-            now.micros()
+            now.micros(),
+            until.micros()
         )
         .map(drop)
     }

@@ -457,4 +457,19 @@ impl Transaction {
             _ => Ok(()),
         }
     }
+
+    /// Notes that what a line became was taken back. [`StoreError::Conflict`] when it was already.
+    pub async fn take_line_back(&mut self, id: OrderId, place: i64) -> Result<(), StoreError> {
+        let taken = execute!(
+            self.link(),
+            "UPDATE order_line SET delivered_id = NULL, delivered_at = NULL
+             WHERE order_id = $1 AND place = $2 AND delivered_id IS NOT NULL",
+            id.to_string(),
+            place
+        )?;
+        match taken {
+            0 => Err(StoreError::Conflict),
+            _ => Ok(()),
+        }
+    }
 }

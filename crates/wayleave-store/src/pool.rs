@@ -367,6 +367,25 @@ impl Transaction {
         }
     }
 
+    /// Takes licences of a version back from a pool, as many as are still there.
+    pub async fn take_back_licences(
+        &mut self,
+        pool_id: PoolId,
+        version: &str,
+        licences: i64,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "UPDATE pool_version
+             SET licences = CASE WHEN licences < $3 THEN 0 ELSE licences - $3 END
+             WHERE pool_id = $1 AND version = $2",
+            pool_id.to_string(),
+            version,
+            licences
+        )
+        .map(drop)
+    }
+
     /// Adds a device.
     pub async fn add_device(&mut self, device: &Device) -> Result<(), StoreError> {
         execute!(

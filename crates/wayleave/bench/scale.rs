@@ -5,8 +5,12 @@
 //! of them, spread evenly, to FOLDER/keys.json, and serves until it is killed.
 //! `scale import FOLDER COUNT` writes COUNT such credentials into a SQLite database, offline.
 //! `scale load FOLDER` opens a node on that database and ends.
+//! `scale orders FOLDER COUNT DATABASE` makes quotes and COUNT orders in a database (a file below
+//! FOLDER, or a PostgreSQL URL), and reads pages of them.
 //!
 //! Each prints one JSON line on standard output.
+
+mod orders;
 
 use std::error::Error;
 use std::fs;
@@ -33,8 +37,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const USAGE: &str =
-    "usage: scale serve FOLDER COUNT SAMPLES | scale import FOLDER COUNT | scale load FOLDER";
+const USAGE: &str = "usage: scale serve FOLDER COUNT SAMPLES | import FOLDER COUNT | load FOLDER | orders FOLDER COUNT DATABASE";
 /// How many credentials are made at once: few, so that what making them takes is no growth.
 const FILLED_AT_ONCE: usize = 100;
 /// How many credentials are written in one transaction.
@@ -50,6 +53,9 @@ fn main() -> Result<(), Failure> {
         }
         ["import", folder, count] => import(Path::new(folder), count.parse()?)?,
         ["load", folder] => load(Path::new(folder))?,
+        ["orders", folder, count, database] => {
+            orders::measure(Path::new(folder), count.parse()?, database)?
+        }
         _ => return Err(USAGE.into()),
     };
     println!("{printed}");
@@ -304,7 +310,10 @@ fn environment(
         address: any_address(),
         mount: Mount::default(),
         public_url: None,
-        database: Database::Sqlite(folder.join(database)),
+        database: match Database::parse(database) {
+            Database::Sqlite(file) => Database::Sqlite(folder.join(file)),
+            postgres => postgres,
+        },
         master_key: folder.join(default_master_key(environment)),
         hooks_to_loopback: false,
         surfaces: SurfaceSettings {

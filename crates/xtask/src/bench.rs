@@ -14,6 +14,7 @@ mod gateway;
 pub(crate) mod machine;
 pub(crate) mod memory;
 mod options;
+mod orders;
 mod overload;
 mod peers;
 mod readme;
@@ -71,6 +72,7 @@ fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<(Visits, Vec
     if let Some(count) = options.load {
         once.push(scale::load(places, count)?);
     }
+    once.extend(orders::measure(options, places)?);
     Ok((visits, once))
 }
 

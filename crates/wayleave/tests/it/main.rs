@@ -41,6 +41,7 @@ mod master_key;
 mod oauth_token;
 mod once_only;
 mod operating_guide;
+mod order_cycle;
 mod order_hook;
 mod property;
 mod proxies;

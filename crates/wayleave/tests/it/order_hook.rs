@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use wayleave::hooks::{HookCaller, Network};
 use wayleave_core::{Environment, OrderId, OrderState};
-use wayleave_engine::{Acceptance, Buyer, HookSender, Job, JobState, OrderRefusal};
+use wayleave_engine::{Buyer, HookSender, Job, JobState, OrderRefusal};
 use wayleave_store::BoxFuture;
 
 use crate::harness::{TestNode, on_both_databases};
@@ -515,10 +515,7 @@ fn a_test_environment_may_call_this_machine_and_nothing_else_inside() {
 async fn buy(node: &TestNode, buyer: Buyer, hook: &str) -> OrderId {
     let engine = node.engine(Environment::Test);
     let quote = shop::quote(engine, buyer, &[shop::licences("a@b.example", 2)]).await;
-    let acceptance = Acceptance {
-        auto_pay: true,
-        hook_url: Some(hook.to_owned()),
-    };
+    let acceptance = shop::acceptance(true, hook);
     let accepted = engine.process_quote(buyer, quote.order.number, acceptance);
     let accepted = accepted.await.expect("accepted");
     assert_eq!(accepted.order.state, OrderState::Complete);
@@ -590,7 +587,7 @@ on_both_databases! {
             let engine = node.engine(Environment::Test);
             let quote = shop::quote(engine, buyer, &[shop::licences("a@b.example", 1)]).await;
             for hook in ["https://10.0.0.1/", "https://169.254.169.254/latest", "http://hooks.example.com/", "hooks"] {
-                let acceptance = Acceptance { auto_pay: true, hook_url: Some(hook.to_owned()) };
+                let acceptance = shop::acceptance(true, hook);
                 let refused = engine.process_quote(buyer, quote.order.number, acceptance).await;
                 assert!(matches!(refused, Err(OrderRefusal::Hook(_))), "{hook}");
             }

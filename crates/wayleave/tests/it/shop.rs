@@ -3,11 +3,11 @@
 
 use serde_json::json;
 use wayleave_core::{
-    Admission, Audience, AudienceSet, CartLine, Environment, LineDetails, PartnerId, Recipient,
-    Scheme, SchemeSet, ScopeSet,
+    Admission, Audience, AudienceSet, CartLine, Environment, LineDetails, NewInstance, PartnerId,
+    Recipient, Scheme, SchemeSet, ScopeSet,
 };
 use wayleave_engine::{
-    AccountChange, Actor, Buyer, Engine, Evidence, OrderWithLines, pretended_card,
+    Acceptance, AccountChange, Actor, Buyer, Engine, Evidence, OrderWithLines, pretended_card,
 };
 
 use crate::harness::TestNode;
@@ -84,6 +84,38 @@ pub(crate) fn licences(email: &str, count: u32) -> CartLine {
             count,
         },
     )
+}
+
+/// An instance, paid by the year or by the month.
+pub(crate) fn instance(name: &str, is_monthly: bool) -> CartLine {
+    line(2, LineDetails::NewInstance(new_instance(name, is_monthly)))
+}
+
+fn new_instance(name: &str, is_monthly: bool) -> NewInstance {
+    NewInstance {
+        account_name: name.to_owned(),
+        displays: 3,
+        is_monthly,
+        renews: true,
+        region: None,
+        domain: None,
+        theme: None,
+        version: None,
+    }
+}
+
+/// A plan for some months.
+pub(crate) fn plan(months: u32) -> CartLine {
+    let renews = false;
+    line(40, LineDetails::Plan { months, renews })
+}
+
+/// How a quote is accepted: with the saved card or by invoice, and what is called at the end.
+pub(crate) fn acceptance(auto_pay: bool, hook: &str) -> Acceptance {
+    Acceptance {
+        auto_pay,
+        hook_url: Some(hook.to_owned()),
+    }
 }
 
 /// Stores a quote.

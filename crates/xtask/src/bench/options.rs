@@ -4,14 +4,15 @@ use super::target::{Phase, Target};
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--rounds N] [--seconds S] [--credentials N] [--scale N] [--load N]
-                         [--only NAME]… [--quick] [--no-write]
+                         [--orders N] [--only NAME]… [--quick] [--no-write]
   --rounds N        how often every target is visited (11)
   --seconds S       how long one visit takes (1)
   --credentials N   how many different credentials of each kind take part (20000)
   --scale N         how many credentials the largest directory has (10000000); the next a tenth
   --load N          how many credentials are loaded from disk (1000000)
+  --orders N        how many orders a partner has whose pages are read (1000000)
   --only NAME       only this target and what it is compared with; may be repeated;
-                    also: scale (directories and load), load, creation, gateway (proxies,
+                    also: scale (directories and load), load, orders, creation, gateway (proxies,
                     message signatures, TLS, overload), overload
   --quick           one round with 200 credentials and small directories: does everything work?
   --no-write        leave docs/benchmarks.md and docs/benchmarks.json as they are
@@ -28,6 +29,8 @@ pub(super) struct Options {
     pub(super) scale: usize,
     /// How many credentials are loaded from disk; none: not measured.
     pub(super) load: Option<usize>,
+    /// How many orders there are whose pages are read; none: not measured.
+    pub(super) orders: Option<usize>,
     /// How many requests are sent to see whether memory grows.
     pub(super) memory: usize,
     /// Every target to visit, in their usual order.
@@ -45,6 +48,7 @@ impl Options {
             credentials: 20_000,
             scale: 10_000_000,
             load: Some(1_000_000),
+            orders: Some(1_000_000),
             memory: 1_000_000,
             targets: Vec::new(),
             write: true,
@@ -56,6 +60,7 @@ impl Options {
                 "--rounds" => options.rounds = count(word, words.next())?,
                 "--seconds" => options.seconds = count(word, words.next())?,
                 "--credentials" => options.credentials = count(word, words.next())?,
+                "--orders" => options.orders = Some(count(word, words.next())?),
                 "--load" => options.load = Some(count(word, words.next())?),
                 "--scale" => {
                     options.scale = count(word, words.next())?;
@@ -68,6 +73,7 @@ impl Options {
                 "--quick" => {
                     (options.rounds, options.credentials) = (1, 200);
                     (options.scale, options.load) = (10_000, Some(1_000));
+                    options.orders = Some(10_000);
                     options.memory = 10_000;
                     options.write = false;
                 }
@@ -94,7 +100,10 @@ impl Options {
         if !only.is_empty() && !only.contains(&"scale") && !only.contains(&"load") {
             self.load = None;
         }
-        if only != ["load"] {
+        if !only.is_empty() && !only.contains(&"orders") {
+            self.orders = None;
+        }
+        if !matches!(only, ["load"] | ["orders"]) {
             self.targets = with_baselines(&chosen);
         }
         Ok(())
@@ -114,7 +123,7 @@ fn named(name: &str) -> Result<Vec<Target>, String> {
         _ => target.name() == name,
     };
     let targets: Vec<Target> = Target::ALL.into_iter().filter(is_meant).collect();
-    if targets.is_empty() && name != "load" {
+    if targets.is_empty() && !matches!(name, "load" | "orders") {
         return Err(format!("--only needs the name of a target\n{}", usage()));
     }
     Ok(targets)
@@ -180,6 +189,9 @@ mod tests {
         assert_eq!((creation.targets.len(), creation.load), (4, None));
         let load = parse("--only load --load 50").unwrap();
         assert_eq!((load.targets, load.load), (Vec::new(), Some(50)));
+        let orders = parse("--only orders --orders 70").unwrap();
+        assert_eq!((orders.targets, orders.load), (Vec::new(), None));
+        assert_eq!(orders.orders, Some(70));
     }
 
     #[test]

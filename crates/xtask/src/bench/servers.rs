@@ -89,7 +89,7 @@ pub(super) fn build(places: &Places, options: &Options) -> Result<(), String> {
     if wayleave.into_iter().any(has) {
         build(&["--package", "wayleave"])?;
     }
-    if has(Phase::Scale) || options.load.is_some() {
+    if has(Phase::Scale) || options.load.is_some() || options.orders.is_some() {
         build(&["--package", "wayleave", "--example", "scale"])?;
     }
     if has(Phase::Requests) || has(Phase::Gateway) {

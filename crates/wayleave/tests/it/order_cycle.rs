@@ -1,0 +1,745 @@
+//! An order is cut at every step of `docs/order-cycle.md`, and comes to the end that it has without.
+//!
+//! Two kinds of cut: the database takes so many more rows and then none, as when the power goes while
+//! something is written (`Power`); and what is outside does what it is asked, or does not, and its answer
+//! never comes (`Cut`). After either the engine is dropped, another one is opened on the same database,
+//! and its jobs go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wayleave::key_file::open_vault;
+use wayleave::ports::SystemRandomness;
+use wayleave_core::{ChargeId, Environment, OrderId, OrderState};
+use wayleave_engine::{
+    Actor, Algorithm, Buyer, Charge, ChargeOutcome, Clock as _, Engine, EngineSettings, HookSender,
+    InstanceOrder, Outside, Processor, ProvisionError, Provisioner, Store, StoreError,
+    StoreRuntime,
+};
+use wayleave_store::BoxFuture;
+use wayleave_testkit::{DatabaseKind, RawSql};
+
+use crate::harness::TestNode;
+use crate::shop::{self, wait};
+
+/// What steps write to.
+const TABLES: [&str; 9] = [
+    "sales_order",
+    "order_line",
+    "charge",
+    "instance",
+    "licence_pool",
+    "pool_version",
+    "plan_term",
+    "job",
+    "mail",
+];
+/// As many rows as no test writes.
+const ENDLESS: i64 = 1_000_000;
+
+/// The power of a database: it takes so many more rows.
+struct Power(RawSql);
+
+impl Power {
+    fn install(mut sql: RawSql) -> Self {
+        sql.run("CREATE TABLE power (rows_left BIGINT NOT NULL)");
+        sql.run(&format!("INSERT INTO power VALUES ({ENDLESS})"));
+        if sql.is_postgres() {
+            sql.run(
+                "CREATE FUNCTION take_power() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                   UPDATE power SET rows_left = rows_left - 1;
+                   IF (SELECT rows_left FROM power) < 0 THEN RAISE 'the power is cut'; END IF;
+                   RETURN NEW;
+                 END $$",
+            );
+        }
+        for table in TABLES {
+            for what in ["INSERT", "UPDATE"] {
+                let name = format!("power_{table}_{what}");
+                let does = match sql.is_postgres() {
+                    true => "FOR EACH ROW EXECUTE FUNCTION take_power()".to_owned(),
+                    false => {
+                        "BEGIN UPDATE power SET rows_left = rows_left - 1;
+                        SELECT RAISE(ABORT, 'the power is cut') FROM power WHERE rows_left < 0; END"
+                            .to_owned()
+                    }
+                };
+                sql.run(&format!(
+                    "CREATE TRIGGER {name} BEFORE {what} ON {table} {does}"
+                ));
+            }
+        }
+        Power(sql)
+    }
+
+    fn leave(&mut self, rows: i64) {
+        self.0.run(&format!("UPDATE power SET rows_left = {rows}"));
+    }
+
+    fn used(&mut self) -> i64 {
+        ENDLESS - number(&mut self.0, "SELECT CAST(rows_left AS TEXT) FROM power")
+    }
+}
+
+fn number(sql: &mut RawSql, statement: &str) -> i64 {
+    let texts = sql.texts(statement);
+    let text = texts.first().map(String::as_str).unwrap_or_default();
+    text.parse().unwrap_or(0)
+}
+
+/// Which call to the outside has no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cut {
+    /// It was not even heard.
+    Before(usize),
+    /// It was done.
+    After(usize),
+}
+
+/// What is outside: it outlives every engine.
+#[derive(Default)]
+struct World {
+    calls: Mutex<usize>,
+    cut: Mutex<Option<Cut>>,
+    /// What was taken, by charge, and whether it was given back.
+    money: Mutex<BTreeMap<ChargeId, (OrderId, i64, bool)>>,
+    /// Names that are there, with their displays.
+    instances: Mutex<BTreeMap<String, u32>>,
+    /// Names that can never be made.
+    refused: Mutex<BTreeSet<String>>,
+    hooks: Mutex<Vec<String>>,
+    /// Whether some cards are declined, and some answers unknown at first.
+    is_moody: AtomicBool,
+}
+
+impl World {
+    /// Counts a call, and does it; `None`: its answer does not come.
+    fn answer<T>(&self, does: impl FnOnce() -> T) -> Option<T> {
+        let number = {
+            let mut calls = self.calls.lock();
+            *calls += 1;
+            *calls
+        };
+        match *self.cut.lock() {
+            Some(Cut::Before(cut)) if cut == number => None,
+            Some(Cut::After(cut)) if cut == number => {
+                does();
+                None
+            }
+            _ => Some(does()),
+        }
+    }
+
+    fn begin(&self, cut: Option<Cut>) {
+        *self.calls.lock() = 0;
+        *self.cut.lock() = cut;
+    }
+
+    /// What a card does: the last letter of a charge's id is random.
+    fn mood(&self, charge: &Charge) -> ChargeOutcome {
+        let is_moody = self.is_moody.load(Ordering::SeqCst);
+        let is_first = !self.money.lock().contains_key(&charge.id);
+        match charge.id.to_string().bytes().last().unwrap_or_default() % 4 {
+            0 if is_moody => ChargeOutcome::Declined,
+            1 if is_moody && is_first => {
+                let entry = (charge.order_id, charge.amount.minor(), false);
+                self.money.lock().insert(charge.id, entry);
+                ChargeOutcome::Unknown
+            }
+            _ => ChargeOutcome::Paid,
+        }
+    }
+
+    /// What an order has cost: taken and not given back.
+    fn paid_for(&self, order: OrderId) -> i64 {
+        let money = self.money.lock();
+        let of = money.values().filter(|(of, _, back)| *of == order && !back);
+        of.map(|(_, minor, _)| minor).sum()
+    }
+}
+
+struct Bank(Arc<World>);
+
+impl Processor for Bank {
+    fn charge<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, ChargeOutcome> {
+        let outcome = self.0.answer(|| {
+            match self.0.mood(charge) {
+                ChargeOutcome::Paid => {}
+                other => return other,
+            }
+            let entry = (charge.order_id, charge.amount.minor(), false);
+            self.0.money.lock().entry(charge.id).or_insert(entry);
+            ChargeOutcome::Paid
+        });
+        Box::pin(std::future::ready(
+            outcome.unwrap_or(ChargeOutcome::Unknown),
+        ))
+    }
+
+    fn refund<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, bool> {
+        let done = self.0.answer(|| {
+            let mut money = self.0.money.lock();
+            money.get_mut(&charge.id).expect("it was taken").2 = true;
+        });
+        Box::pin(std::future::ready(done.is_some()))
+    }
+}
+
+struct Driver(Arc<World>);
+
+fn no_answer<T>(done: Option<T>) -> Result<T, ProvisionError> {
+    done.ok_or_else(|| ProvisionError::NotNow("no answer".to_owned()))
+}
+
+impl Provisioner for Driver {
+    fn provide<'a>(
+        &'a self,
+        order: &'a InstanceOrder,
+    ) -> BoxFuture<'a, Result<(), ProvisionError>> {
+        let name = order.account_name.clone();
+        let done = self.0.answer(|| {
+            if self.0.refused.lock().contains(&name) {
+                return Err(ProvisionError::Never("it cannot be made".to_owned()));
+            }
+            self.0.instances.lock().insert(name, order.displays);
+            Ok(())
+        });
+        Box::pin(std::future::ready(no_answer(done).and_then(|done| done)))
+    }
+
+    fn remove<'a>(&'a self, account_name: &'a str) -> BoxFuture<'a, Result<(), ProvisionError>> {
+        let done = self.0.answer(|| {
+            self.0.instances.lock().remove(account_name);
+        });
+        Box::pin(std::future::ready(no_answer(done)))
+    }
+}
+
+struct Caller(Arc<World>);
+
+impl HookSender for Caller {
+    fn check(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn call<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        let done = self.0.answer(|| self.0.hooks.lock().push(url.to_owned()));
+        Box::pin(std::future::ready(done.ok_or("no answer".to_owned())))
+    }
+}
+
+/// A database, what is outside, and a partner.
+struct Stage {
+    node: TestNode,
+    world: Arc<World>,
+    power: Power,
+    sql: RawSql,
+    buyer: Buyer,
+    runs: usize,
+}
+
+/// An engine that runs, until it is dropped.
+struct Open {
+    engine: Arc<Engine>,
+    _runtime: StoreRuntime,
+}
+
+impl Stage {
+    fn new(kind: DatabaseKind) -> Self {
+        let mut node = TestNode::start(kind);
+        let buyer = shop::buyer(&node);
+        node.halt();
+        let database = node.settings().environments[1].database.clone();
+        Stage {
+            world: Arc::default(),
+            power: Power::install(RawSql::open(&database)),
+            sql: RawSql::open(&database),
+            buyer,
+            node,
+            runs: 0,
+        }
+    }
+
+    /// Opens an engine. One that has just ended may hold the file for a moment longer.
+    fn open(&self) -> Open {
+        for _ in 0..400 {
+            match wait(self.try_open()) {
+                Ok(open) => return open,
+                Err(StoreError::InUse { .. }) => std::thread::sleep(Duration::from_millis(10)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the file is still in use");
+    }
+
+    async fn try_open(&self) -> Result<Open, StoreError> {
+        let settings = &self.node.settings().environments[1];
+        let runtime = StoreRuntime::start().expect("a runtime");
+        let clock = self.node.clock.clone();
+        let store =
+            Store::open(&runtime, &settings.database, Environment::Test, clock.now()).await?;
+        let vault = open_vault(&settings.master_key, false, &SystemRandomness).expect("a vault");
+        let outside = Outside {
+            processor: Box::new(Bank(self.world.clone())),
+            provisioner: Arc::new(Driver(self.world.clone())),
+        };
+        let settings = EngineSettings {
+            environment: Environment::Test,
+            issuer: "https://test.example.com".to_owned(),
+            algorithm: Algorithm::Es256,
+            wrong_secrets_per_minute: None,
+            refuses_replays: false,
+        };
+        let ports = (clock as Arc<_>, Arc::new(SystemRandomness) as Arc<_>);
+        let engine = Engine::open_with(settings, store, vault, ports, outside).await;
+        let engine = engine.expect("an engine");
+        engine.set_hooks(Box::new(Caller(self.world.clone())));
+        Ok(Open {
+            engine,
+            _runtime: runtime,
+        })
+    }
+
+    /// Lets time pass, and jobs run as far as they come.
+    fn go_on(&self, open: &Open) {
+        self.node.clock.advance(Duration::from_secs(61));
+        wait(async { while matches!(open.engine.run_jobs().await, Ok(1..)) {} });
+    }
+
+    /// The same until nothing waits that somebody asked for.
+    fn settle(&mut self, open: &Open) {
+        for _ in 0..100 {
+            self.go_on(open);
+            let waiting = "SELECT COUNT(*) || '' FROM job WHERE state = 'waiting'
+                AND kind IN ('advance', 'give-back', 'hook', 'mail')";
+            if number(&mut self.sql, waiting) == 0 {
+                return;
+            }
+        }
+        panic!("there is work that comes to no end");
+    }
+
+    /// What there is of an order, in words that are the same for every run of a story.
+    fn outcome(&mut self, names: &Names, order: OrderId) -> Outcome {
+        let mut texts = |statement: &str| {
+            self.sql
+                .texts(&statement.replace("ORDER", &order.to_string()))
+        };
+        let state = texts("SELECT state FROM sales_order WHERE id = 'ORDER'");
+        let charges = texts("SELECT state FROM charge WHERE order_id = 'ORDER' ORDER BY state");
+        let lines = texts(
+            "SELECT CASE WHEN delivered_at IS NULL THEN 'open' ELSE 'delivered' END
+             FROM order_line WHERE order_id = 'ORDER' ORDER BY place",
+        );
+        let rows = texts(
+            "SELECT CAST(displays AS TEXT) FROM instance WHERE order_id = 'ORDER' AND removed_at IS NULL",
+        );
+        let plans = texts(
+            "SELECT CAST((ends_at - starts_at) / 86400000000 AS TEXT) FROM plan_term
+             WHERE order_id = 'ORDER' AND ended_at IS NULL",
+        );
+        let licences = format!(
+            "SELECT CAST(COALESCE(SUM(licences), 0) AS TEXT) FROM pool_version
+             JOIN licence_pool ON licence_pool.id = pool_id WHERE email = '{}'",
+            names.email
+        );
+        let licences = texts(&licences);
+        let mails = texts(
+            "SELECT COUNT(*) || '' FROM mail, sales_order WHERE sales_order.id = 'ORDER'
+               AND (subject = 'Invoice for order ' || number
+                 OR subject = 'Order ' || number || ' was taken back')",
+        );
+        let hooks = self.world.hooks.lock();
+        Outcome {
+            state,
+            charges,
+            lines,
+            rows,
+            plans,
+            licences,
+            mails,
+            outside: self.world.instances.lock().get(&names.instance).copied(),
+            paid: self.world.paid_for(order),
+            was_called: hooks.contains(&names.hook),
+        }
+    }
+}
+
+/// What a run of a story orders; no other run has the same.
+struct Names {
+    email: String,
+    instance: String,
+    hook: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Outcome {
+    state: Vec<String>,
+    charges: Vec<String>,
+    lines: Vec<String>,
+    rows: Vec<String>,
+    plans: Vec<String>,
+    licences: Vec<String>,
+    mails: Vec<String>,
+    outside: Option<u32>,
+    paid: i64,
+    was_called: bool,
+}
+
+/// How an order goes on after it was accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Story {
+    /// The card pays.
+    Card,
+    /// There is no card: an invoice, which an operator notes as paid.
+    Invoice,
+    /// The card pays, and the last line can never be made.
+    Undeliverable,
+    /// The card pays, and an operator gives it all back.
+    Refunded,
+}
+
+impl Stage {
+    /// A client and an operator who want a story to come to its end, and try again where they heard of no
+    /// success; with the power as it is.
+    fn tell(&mut self, story: Story, rows: Option<i64>, cut: Option<Cut>) -> (Outcome, i64, usize) {
+        self.runs += 1;
+        let run = self.runs;
+        let names = Names {
+            email: format!("run{run}@partner.example"),
+            instance: format!("run-{run}"),
+            hook: format!("https://hooks.example.com/{run}"),
+        };
+        if story == Story::Undeliverable {
+            self.world.refused.lock().insert(names.instance.clone());
+        }
+        self.world.begin(cut);
+        self.power.leave(ENDLESS);
+        let mut open = self.open();
+        self.power.leave(rows.unwrap_or(ENDLESS));
+        let mut done = wait(self.attempt(&open, story, &names));
+        if rows.is_some() || cut.is_some() {
+            self.go_on(&open);
+            self.go_on(&open);
+            // The power is back, and the node starts anew.
+            drop(open);
+            self.power.leave(ENDLESS);
+            open = self.open();
+            self.settle(&open);
+            done = wait(self.attempt(&open, story, &names));
+        }
+        self.settle(&open);
+        // What was still on its way when the client asked the second time.
+        let order = done.or_else(|| wait(self.attempt(&open, story, &names)));
+        let order = order.unwrap_or_else(|| panic!("{story:?} {rows:?} {cut:?} is never done"));
+        self.settle(&open);
+        let (rows_used, calls) = (self.power.used(), *self.world.calls.lock());
+        drop(open);
+        (self.outcome(&names, order), rows_used, calls)
+    }
+
+    /// One attempt at everything that is left of a story; `None`: something failed.
+    async fn attempt(&self, open: &Open, story: Story, names: &Names) -> Option<OrderId> {
+        let engine = &open.engine;
+        let known = {
+            let email = format!("\"{}\"", names.email);
+            let found = engine.store().read(move |reader| {
+                Box::pin(async move { reader.orders_after(Default::default(), None, 10_000).await })
+            });
+            let mut known = None;
+            for order in found.await.ok()? {
+                let whole = engine.order_by_id(order.id).await.ok()?;
+                if whole.lines.iter().any(|line| line.details.contains(&email)) {
+                    known = Some(whole);
+                }
+            }
+            known
+        };
+        let whole = match known {
+            Some(whole) => whole,
+            None => {
+                let lines = [
+                    shop::licences(&names.email, 7),
+                    shop::plan(3),
+                    shop::instance(&names.instance, false),
+                ];
+                engine.checkout(self.buyer, &lines).await.ok()?
+            }
+        };
+        let (id, number) = (whole.order.id, whole.order.number);
+        let mut state = whole.order.state;
+        if state == OrderState::Quote {
+            let acceptance = shop::acceptance(story != Story::Invoice, &names.hook);
+            let accepted = engine.process_quote(self.buyer, number, acceptance).await;
+            state = accepted.ok()?.order.state;
+        }
+        let by = Actor::system();
+        if story == Story::Invoice && state == OrderState::Invoiced {
+            state = engine.settle_order(&by, id).await.ok()?.order.state;
+        }
+        match (story, state) {
+            (Story::Refunded, OrderState::Complete) => {
+                engine.refund_order(&by, id, "they asked").await.ok()?;
+                Some(id)
+            }
+            (Story::Refunded | Story::Undeliverable, OrderState::Refunded) => Some(id),
+            (Story::Card | Story::Invoice, OrderState::Complete) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Cuts a story at every row that it writes and every call that it makes.
+    fn cut_everywhere(&mut self, story: Story) -> usize {
+        let (whole, rows, calls) = self.tell(story, None, None);
+        self.must_be_right(story, &whole);
+        for row in 0..rows {
+            let (cut, ..) = self.tell(story, Some(row), None);
+            assert_eq!(cut, whole, "{story:?}, cut at row {row} of {rows}");
+        }
+        for call in 1..=calls {
+            for cut in [Cut::Before(call), Cut::After(call)] {
+                let (outcome, ..) = self.tell(story, None, Some(cut));
+                assert_eq!(outcome, whole, "{story:?}, {cut:?} of {calls}");
+            }
+        }
+        usize::try_from(rows).expect("a number") + 2 * calls
+    }
+
+    fn must_be_right(&self, story: Story, whole: &Outcome) {
+        let is_kept = matches!(story, Story::Card | Story::Invoice);
+        assert_eq!(whole.state, [if is_kept { "complete" } else { "refunded" }]);
+        assert_eq!(whole.rows.len(), usize::from(is_kept), "{whole:?}");
+        assert_eq!(whole.outside, is_kept.then_some(3));
+        assert_eq!(whole.plans.len(), usize::from(is_kept), "{whole:?}");
+        assert_eq!(whole.licences, [if is_kept { "7" } else { "0" }]);
+        assert_eq!(whole.paid > 0, story == Story::Card);
+        assert_eq!(whole.was_called, story != Story::Undeliverable);
+    }
+}
+
+fn cut_everywhere(kind: DatabaseKind, story: Story) {
+    if !kind.is_available() {
+        return;
+    }
+    let cuts = Stage::new(kind).cut_everywhere(story);
+    assert!(cuts > 20, "{story:?}: only {cuts} cuts");
+}
+
+#[test]
+fn a_paid_order_comes_to_its_end_from_every_cut_on_sqlite() {
+    cut_everywhere(DatabaseKind::Sqlite, Story::Card);
+}
+
+#[test]
+fn a_paid_order_comes_to_its_end_from_every_cut_on_postgres() {
+    cut_everywhere(DatabaseKind::Postgres, Story::Card);
+}
+
+#[test]
+fn an_invoiced_order_comes_to_its_end_from_every_cut_on_sqlite() {
+    cut_everywhere(DatabaseKind::Sqlite, Story::Invoice);
+}
+
+#[test]
+fn an_invoiced_order_comes_to_its_end_from_every_cut_on_postgres() {
+    cut_everywhere(DatabaseKind::Postgres, Story::Invoice);
+}
+
+#[test]
+fn what_cannot_be_delivered_is_given_back_from_every_cut_on_sqlite() {
+    cut_everywhere(DatabaseKind::Sqlite, Story::Undeliverable);
+}
+
+#[test]
+fn what_cannot_be_delivered_is_given_back_from_every_cut_on_postgres() {
+    cut_everywhere(DatabaseKind::Postgres, Story::Undeliverable);
+}
+
+#[test]
+fn a_refund_comes_to_its_end_from_every_cut_on_sqlite() {
+    cut_everywhere(DatabaseKind::Sqlite, Story::Refunded);
+}
+
+#[test]
+fn a_refund_comes_to_its_end_from_every_cut_on_postgres() {
+    cut_everywhere(DatabaseKind::Postgres, Story::Refunded);
+}
+
+/// The transitions that there are, and no other.
+const EDGES: [&str; 10] = [
+    "quote invoiced",
+    "quote processing",
+    "quote cancelled",
+    "quote expired",
+    "invoiced processing",
+    "invoiced cancelled",
+    "processing complete",
+    "processing invoiced",
+    "processing refunded",
+    "complete refunded",
+];
+
+/// Pseudo-random numbers (xorshift64) from a seed, so that a walk that fails can be taken again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Writes down every change of state of every order.
+fn watch_states(sql: &mut RawSql) {
+    let place = match sql.is_postgres() {
+        true => "BIGSERIAL",
+        false => "INTEGER",
+    };
+    sql.run(&format!(
+        "CREATE TABLE edge (place {place} PRIMARY KEY, order_id TEXT NOT NULL, edge TEXT NOT NULL)"
+    ));
+    let note = "INSERT INTO edge (order_id, edge) VALUES (NEW.id, OLD.state || ' ' || NEW.state);";
+    if sql.is_postgres() {
+        sql.run(&format!(
+            "CREATE FUNCTION note_edge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               {note} RETURN NEW; END $$"
+        ));
+    }
+    let does = match sql.is_postgres() {
+        true => {
+            "FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION note_edge()".to_owned()
+        }
+        false => format!("WHEN OLD.state <> NEW.state BEGIN {note} END"),
+    };
+    sql.run(&format!(
+        "CREATE TRIGGER note_edge AFTER UPDATE ON sales_order {does}"
+    ));
+}
+
+/// Does something to an order, whatever comes of it.
+async fn stumble(engine: Arc<Engine>, buyer: Buyer, (id, number): (OrderId, i64), what: u64) {
+    let by = Actor::system();
+    let acceptance = shop::acceptance(what.is_multiple_of(2), "https://hooks.example.com/");
+    match what {
+        0..=3 => drop(engine.process_quote(buyer, number, acceptance).await),
+        4 => drop(engine.cancel_order(&by, id).await),
+        5 | 6 => drop(engine.settle_order(&by, id).await),
+        7 => drop(engine.refund_order(&by, id, "a walk").await),
+        8 => drop(engine.order(buyer, number).await),
+        _ => drop(engine.run_jobs().await),
+    }
+}
+
+const WALKS_AT_ONCE: usize = 40;
+const ROUNDS: usize = 25;
+const STEPS: usize = 9;
+
+impl Stage {
+    /// Many walks at once, each by several at the same time. Gives what was ordered.
+    async fn walk(&self, open: &Open, dice: &mut Dice, round: usize) -> Vec<(OrderId, Names)> {
+        let mut ordered = Vec::new();
+        let mut walking = tokio::task::JoinSet::new();
+        for walk in 0..WALKS_AT_ONCE {
+            let names = Names {
+                email: format!("walk{round}x{walk}@partner.example"),
+                instance: format!("walk-{round}-{walk}"),
+                hook: String::new(),
+            };
+            if dice.below(5) == 0 {
+                self.world.refused.lock().insert(names.instance.clone());
+            }
+            let lines = [
+                shop::licences(&names.email, 2),
+                shop::instance(&names.instance, false),
+            ];
+            let quote = shop::quote(&open.engine, self.buyer, &lines).await.order;
+            for _ in 0..STEPS {
+                let (engine, what) = (open.engine.clone(), dice.below(10));
+                walking.spawn(stumble(engine, self.buyer, (quote.id, quote.number), what));
+            }
+            ordered.push((quote.id, names));
+        }
+        if round % 8 == 7 {
+            // The quotes of this round expire while they are walked on.
+            self.node.clock.advance(Duration::from_secs(31 * 24 * 3600));
+            while open.engine.run_jobs().await.expect("jobs") > 0 {}
+        }
+        while walking.join_next().await.is_some() {}
+        ordered
+    }
+
+    fn must_add_up(&mut self, order: OrderId, names: &Names) {
+        let told = self.outcome(names, order);
+        let edges = self.sql.texts(&format!(
+            "SELECT edge FROM edge WHERE order_id = '{order}' ORDER BY place"
+        ));
+        let mut at = "quote";
+        for edge in &edges {
+            assert!(EDGES.contains(&edge.as_str()), "{order}: {edges:?}");
+            let (from, to) = edge.split_once(' ').expect("two states");
+            assert_eq!(from, at, "{order}: {edges:?}");
+            at = to;
+        }
+        assert_eq!(told.state, [at], "{order}: {edges:?}");
+        assert!(at != "processing", "{order} is stuck: {edges:?}");
+        let is_kept = at == "complete";
+        assert_eq!(
+            told.licences,
+            [if is_kept { "2" } else { "0" }],
+            "{edges:?} {told:?}"
+        );
+        assert_eq!(told.rows.len(), usize::from(is_kept), "{edges:?} {told:?}");
+        assert_eq!(told.outside.is_some(), is_kept, "{edges:?} {told:?}");
+        let total = "SELECT CAST(total_minor AS TEXT) FROM sales_order WHERE id =";
+        let total = number(&mut self.sql, &format!("{total} '{order}'"));
+        let paid: Vec<_> = told
+            .charges
+            .iter()
+            .filter(|state| *state == "paid")
+            .collect();
+        let by_card = is_kept && !edges.contains(&"invoiced processing".to_owned());
+        assert_eq!(paid.len(), usize::from(by_card), "{edges:?} {told:?}");
+        assert_eq!(
+            told.paid,
+            if by_card { total } else { 0 },
+            "{edges:?} {told:?}"
+        );
+    }
+}
+
+fn walk(kind: DatabaseKind) {
+    if !kind.is_available() {
+        return;
+    }
+    let mut stage = Stage::new(kind);
+    watch_states(&mut stage.sql);
+    stage.world.is_moody.store(true, Ordering::SeqCst);
+    let open = stage.open();
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut ordered = Vec::new();
+    for round in 0..ROUNDS {
+        ordered.extend(wait(stage.walk(&open, &mut dice, round)));
+    }
+    stage.settle(&open);
+    for (order, names) in &ordered {
+        stage.must_add_up(*order, names);
+    }
+    let seen = "SELECT COUNT(DISTINCT edge) || '' FROM edge";
+    let seen = number(&mut stage.sql, seen);
+    assert!(seen >= 9, "only {seen} of the transitions were taken");
+}
+
+#[test]
+fn walks_in_parallel_take_allowed_edges_and_add_up_on_sqlite() {
+    walk(DatabaseKind::Sqlite);
+}
+
+#[test]
+fn walks_in_parallel_take_allowed_edges_and_add_up_on_postgres() {
+    walk(DatabaseKind::Postgres);
+}
