@@ -337,10 +337,12 @@ fn upgrades(count: u32, existing: Existing) -> Result<u32, LineFault> {
 
 fn renewal(existing: Existing) -> Result<(u32, u32), LineFault> {
     match existing {
-        Existing::Instance { is_demo: true, .. } => Err(fault(
-            LineMember::Upgraded,
-            "a demonstration is not renewed: order its displays to keep it",
-        )),
+        // What is paid from then on is a term of its own.
+        Existing::Instance {
+            displays,
+            is_demo: true,
+            ..
+        } => Ok((displays, YEAR_MONTHS)),
         Existing::Instance {
             displays,
             is_monthly,

@@ -13,7 +13,9 @@ use crate::caller::Admitted;
 use crate::catalogue::CatalogueVersion;
 use crate::engine::Engine;
 use crate::job::{JobKind, job_name};
+use crate::once::{Claim, note_effect};
 use crate::ports::random;
+use crate::provision::ProvisionError;
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -89,6 +91,9 @@ pub enum OrderRefusal {
     /// The address to call at the end cannot be called.
     #[error("{0}")]
     Hook(String),
+    /// What makes instances did not do its part.
+    #[error(transparent)]
+    Driver(#[from] ProvisionError),
     /// The store, or a rule that is not about orders.
     #[error(transparent)]
     Other(#[from] Refusal),
@@ -148,8 +153,18 @@ impl Engine {
         buyer: Buyer,
         lines: &[CartLine],
     ) -> Result<OrderWithLines, OrderRefusal> {
+        self.checkout_once(buyer, lines, None).await
+    }
+
+    /// The same for a write that counts once.
+    pub async fn checkout_once(
+        &self,
+        buyer: Buyer,
+        lines: &[CartLine],
+        claim: Option<Claim>,
+    ) -> Result<OrderWithLines, OrderRefusal> {
         let id = OrderId::new(self.now(), random(&*self.randomness));
-        self.checkout_as(id, buyer, lines).await
+        self.checkout_as(id, buyer, lines, claim).await
     }
 
     /// The same with an id that is known beforehand.
@@ -158,6 +173,7 @@ impl Engine {
         id: OrderId,
         buyer: Buyer,
         lines: &[CartLine],
+        claim: Option<Claim>,
     ) -> Result<OrderWithLines, OrderRefusal> {
         let looked = self.look_at(buyer, lines).await?;
         let account = looked.priced.account.clone();
@@ -208,6 +224,8 @@ impl Engine {
             .write(now, move |transaction| {
                 Box::pin(async move {
                     let mut new = new;
+                    let number = new.order.number;
+                    note_effect(transaction, claim.as_ref(), number, now).await?;
                     for customer in &new_customers {
                         let there = transaction.add_customer(customer).await?;
                         for line in &mut new.lines {

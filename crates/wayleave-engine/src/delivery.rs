@@ -141,7 +141,12 @@ impl Engine {
             LineDetails::RenewInstance { instance } => {
                 let seen = self.instance_of(order, instance).await?;
                 let mut instance = seen.clone();
-                let from = instance.renewal_at.max(self.now());
+                // A demonstration becomes a paid one, whose term begins now.
+                let from = match instance.is_demo {
+                    true => self.now(),
+                    false => instance.renewal_at.max(self.now()),
+                };
+                instance.is_demo = false;
                 instance.renewal_at = from.plus_months(line.price.months);
                 let jobs = self.term_jobs(&instance);
                 Ok(Delivery::ChangedInstance(seen, instance, jobs))

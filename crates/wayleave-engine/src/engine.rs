@@ -16,6 +16,7 @@ use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
 use crate::hook::HookSender;
 use crate::limit::Limits;
+use crate::once::KeysInFlight;
 use crate::payment::{PretendProcessor, Processor};
 use crate::provision::{PretendProvisioner, Provisioner};
 use crate::rehash::Rehash;
@@ -107,6 +108,7 @@ pub struct Engine {
     pub(crate) catalogue: ArcSwap<CatalogueVersion>,
     pub(crate) numbers: Numbers,
     pub(crate) stuck: Stuck,
+    pub(crate) keys_in_flight: KeysInFlight,
     pub(crate) processor: Box<dyn Processor>,
     pub(crate) provisioner: Arc<dyn Provisioner>,
     pretended: Arc<PretendProvisioner>,
@@ -232,6 +234,7 @@ impl Engine {
             catalogue: ArcSwap::from_pointee(CatalogueVersion::nothing()?),
             numbers: Numbers::default(),
             stuck: Stuck::default(),
+            keys_in_flight: KeysInFlight::default(),
             processor: outside.processor,
             provisioner: outside.provisioner,
             pretended,
@@ -665,10 +668,11 @@ impl Engine {
         });
     }
 
-    /// Forgets quotas, counts by the hour and jobs of long ago.
+    /// Forgets quotas, counts by the hour, jobs and keys of writes of long ago.
     pub async fn forget_old(&self) -> Result<(), Refusal> {
         self.forget_quotas().await?;
         self.forget_done_jobs().await?;
+        self.forget_keys().await?;
         self.forget_usage().await
     }
 

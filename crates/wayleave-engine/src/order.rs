@@ -16,6 +16,7 @@ use crate::Refusal;
 use crate::checkout::{Buyer, OrderRefusal, OrderWithLines, is_monthly, read_details};
 use crate::engine::Engine;
 use crate::job::{Attempt, JobKind, LEASE, done_on_conflict, job_name};
+use crate::once::{Claim, note_effect};
 use crate::payment::ChargeOutcome;
 use crate::ports::random;
 
@@ -29,6 +30,8 @@ pub struct Acceptance {
     pub auto_pay: bool,
     /// What is called when the order is complete.
     pub hook_url: Option<String>,
+    /// Where it counts once, however often it is sent.
+    pub claim: Option<Claim>,
 }
 
 /// What is to be done with an order next.
@@ -91,6 +94,7 @@ impl Engine {
             .write(now, move |transaction| {
                 Box::pin(async move {
                     transaction.move_order(transition, now).await?;
+                    note_effect(transaction, acceptance.claim.as_ref(), number, now).await?;
                     let hook = acceptance.hook_url.as_deref();
                     transaction
                         .accept_order(id, acceptance.auto_pay, hook)

@@ -39,6 +39,13 @@ pub trait Provisioner: Send + Sync {
     fn provide<'a>(&'a self, order: &'a InstanceOrder)
     -> BoxFuture<'a, Result<(), ProvisionError>>;
 
+    /// Gives the one of this name another version of the catalogue, by its number.
+    fn upgrade<'a>(
+        &'a self,
+        account_name: &'a str,
+        version: u32,
+    ) -> BoxFuture<'a, Result<(), ProvisionError>>;
+
     /// Removes one; one that is not there is no error.
     fn remove<'a>(&'a self, account_name: &'a str) -> BoxFuture<'a, Result<(), ProvisionError>>;
 }
@@ -135,6 +142,10 @@ impl Provisioner for PretendProvisioner {
             self.there.lock().insert(order.account_name.to_lowercase());
             Ok(())
         })
+    }
+
+    fn upgrade<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<(), ProvisionError>> {
+        Box::pin(self.obey())
     }
 
     fn remove<'a>(&'a self, account_name: &'a str) -> BoxFuture<'a, Result<(), ProvisionError>> {

@@ -49,7 +49,8 @@ impl Engine {
         self.after_renewal(&instance, &order).await
     }
 
-    fn renewal_line(&self, instance: &Instance) -> Result<CartLine, Refusal> {
+    /// The line that orders one more term of an instance.
+    pub(crate) fn renewal_line(&self, instance: &Instance) -> Result<CartLine, Refusal> {
         let catalogue = self.catalogue();
         let mut products = catalogue.catalogue.products.iter();
         let product = products.find(|product| product.kind == ProductKind::HostedInstance);
@@ -77,11 +78,16 @@ impl Engine {
             .await?;
         let number = match known {
             Some(order) => order.number,
-            None => self.checkout_as(id, buyer, &[line]).await?.order.number,
+            None => {
+                self.checkout_as(id, buyer, &[line], None)
+                    .await?
+                    .order
+                    .number
+            }
         };
         let acceptance = Acceptance {
             auto_pay,
-            hook_url: None,
+            ..Acceptance::default()
         };
         match self.process_quote(buyer, number, acceptance).await {
             Err(OrderRefusal::Processed(_)) => self.order(buyer, number).await,

@@ -12,9 +12,9 @@ pub struct IdempotentAnswer {
     pub key: String,
     /// Of method, path and body.
     pub fingerprint: String,
-    /// The status of the answer.
+    /// The status of the answer; 0: it is not known yet.
     pub status: u16,
-    /// Its body.
+    /// Its body; where the status is 0, the number of what the write made or changed.
     pub body: String,
     /// When.
     pub created_at: Timestamp,
@@ -76,6 +76,24 @@ impl Transaction {
             0 => Err(StoreError::Conflict),
             _ => Ok(()),
         }
+    }
+
+    /// Adds the answer to a key that has none yet; a key that is not there gets none.
+    pub async fn answer_idempotency_key(
+        &mut self,
+        answer: &IdempotentAnswer,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "UPDATE idempotency_key SET status = $3, body = $4
+             WHERE credential_id = $1 AND name = $2 AND status = 0 AND fingerprint = $5",
+            answer.credential_id.to_string(),
+            &answer.key,
+            i64::from(answer.status),
+            &answer.body,
+            &answer.fingerprint
+        )
+        .map(drop)
     }
 
     /// Forgets the keys from before a moment.

@@ -271,19 +271,18 @@ impl Transaction {
         }
     }
 
-    /// Writes what may change of an instance that is there; [`StoreError::NotFound`] when it is not.
+    /// Writes what orders change of an instance that is there; [`StoreError::NotFound`] when it is not.
     pub async fn change_instance(&mut self, instance: &Instance) -> Result<(), StoreError> {
         let found = execute!(
             self.link(),
             "UPDATE instance SET displays = $2, is_demo = $3, is_monthly = $4, renews = $5,
-                 made_of = $6, renewal_at = $7
+                 renewal_at = $6
              WHERE id = $1 AND removed_at IS NULL",
             instance.id.to_string(),
             i64::from(instance.displays),
             i64::from(instance.is_demo),
             i64::from(instance.is_monthly),
             i64::from(instance.renews),
-            &instance.made_of,
             instance.renewal_at.micros()
         )?;
         match found {
@@ -307,6 +306,24 @@ impl Transaction {
         )?;
         match held {
             0 => Err(StoreError::Conflict),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what an instance is made of; [`StoreError::NotFound`] when it is not there.
+    pub async fn remake_instance(
+        &mut self,
+        id: InstanceId,
+        made_of: &str,
+    ) -> Result<(), StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE instance SET made_of = $2 WHERE id = $1 AND removed_at IS NULL",
+            id.to_string(),
+            made_of
+        )?;
+        match found {
+            0 => Err(StoreError::NotFound),
             _ => Ok(()),
         }
     }

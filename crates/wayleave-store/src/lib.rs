@@ -27,6 +27,7 @@ mod mail;
 mod meta;
 mod migration;
 mod order;
+mod order_of_customer;
 mod partner;
 mod plan_term;
 mod pool;

@@ -35,6 +35,8 @@ pub struct PoolVersion {
     pub upgrades: i64,
     /// How many devices use one.
     pub devices: i64,
+    /// When one of them was last heard of.
+    pub seen_at: Option<Timestamp>,
 }
 
 /// Which pools are wanted.
@@ -89,6 +91,7 @@ type Row = (
     Option<String>,
     String,
     i64,
+    Option<i64>,
 );
 
 fn from_row(row: Row) -> Result<PoolVersion, StoreError> {
@@ -98,6 +101,7 @@ fn from_row(row: Row) -> Result<PoolVersion, StoreError> {
         licences: row.2,
         upgrades: row.3,
         devices: row.4,
+        seen_at: row.11.map(Timestamp::from_micros),
         pool: Pool {
             id: StoreError::read("pool", &row.5)?,
             number: row.6,
@@ -157,7 +161,8 @@ impl Reader {
             Row,
             "SELECT v.number, v.version, v.licences, v.upgrades,
                     (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
-                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at
+                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at,
+                    (SELECT MAX(seen_at) FROM device WHERE pool_version = v.number)
              FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
              WHERE p.partner_id = $1 AND ($2 = 'any' OR COALESCE(p.customer_id, '') = $2)
                AND ($3 = 0 OR v.number = $3) AND p.folded_email LIKE $4 ESCAPE '\\'
@@ -246,7 +251,8 @@ impl Reader {
             Row,
             "SELECT v.number, v.version, v.licences, v.upgrades,
                     (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
-                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at
+                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at,
+                    (SELECT MAX(seen_at) FROM device WHERE pool_version = v.number)
              FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
              WHERE p.partner_id = $1 AND p.number = $2 ORDER BY v.number",
             partner_id.to_string(),

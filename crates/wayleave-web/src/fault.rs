@@ -69,6 +69,15 @@ pub enum Fault {
         /// What is wrong with it.
         why: String,
     },
+    /// What the platform API refuses, in its own words.
+    Platform {
+        /// Of the 4xx.
+        status: StatusCode,
+        /// For people.
+        message: String,
+        /// The name of the field at fault.
+        property: Option<&'static str>,
+    },
     /// Proven, but not allowed to do this (403).
     Forbidden(String),
     /// A rule forbids it as things stand (409).
@@ -115,7 +124,7 @@ impl Fault {
     pub fn status(&self) -> StatusCode {
         match self {
             Fault::BadRequest(_) | Fault::OtherBody => StatusCode::BAD_REQUEST,
-            Fault::OAuth { status, .. } => *status,
+            Fault::OAuth { status, .. } | Fault::Platform { status, .. } => *status,
             Fault::Unproven { .. } => StatusCode::UNAUTHORIZED,
             Fault::NotAdmitted(_) | Fault::Insecure | Fault::Forbidden(_) => StatusCode::FORBIDDEN,
             Fault::NotFound => StatusCode::NOT_FOUND,
@@ -153,6 +162,7 @@ impl Fault {
                 "the body is not the one that was signed: its digest is another".to_owned()
             }
             Fault::OAuth { description, .. } => description.clone(),
+            Fault::Platform { message, .. } => message.clone(),
             Fault::Unproven { message, .. } => message.clone(),
             Fault::NotAdmitted(why) => why.to_string(),
             Fault::Insecure => "this address answers over https only".to_owned(),
@@ -225,6 +235,7 @@ impl Fault {
             Fault::TooSlow => "body-too-slow",
             Fault::TooLarge { .. } => "body-too-large",
             Fault::Invalid { .. } | Fault::InvalidEntry { .. } => "invalid",
+            Fault::Platform { .. } => "refused",
             Fault::Forbidden(_) => "forbidden",
             Fault::Conflict(_) => "conflict",
             Fault::Taken(_) => "taken",

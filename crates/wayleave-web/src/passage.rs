@@ -65,6 +65,11 @@ impl<'e> Passage<'e> {
         let answer_bytes = answer.body().size_hint().exact().unwrap_or(0);
         self.answered = Some((answer.status(), answer_bytes));
     }
+
+    /// Counts the request as refused by ourselves after its limits let it pass.
+    pub(crate) fn refused(mut self, status: StatusCode) {
+        self.answered = Some((status, 0));
+    }
 }
 
 impl Drop for Passage<'_> {

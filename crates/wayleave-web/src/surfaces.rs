@@ -1,3 +1,5 @@
+mod platform;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -21,7 +23,9 @@ use crate::answer_signer::AnswerSigner;
 use crate::authority::Authorities;
 use crate::body::{BodyLimits, RequestBody};
 use crate::caught::caught;
-use crate::dialect::{Dialect, content, introspection, oauth, token};
+use crate::dialect::{
+    Dialect, content, introspection, is_below, oauth, platform as dialect_platform, token,
+};
 use crate::fault::Fault;
 use crate::forward_auth::Refusals;
 use crate::passage::Passage;
@@ -35,6 +39,8 @@ use crate::{discovery, evidence, forward_auth};
 const FORM_LIMIT_BYTES: usize = 64 * 1024;
 /// What the content surface is called where requests are counted.
 const CONTENT: &str = "content";
+/// What the platform API is called there.
+const PLATFORM: &str = "platform";
 
 /// The content surface: its place, and the API that answers in it.
 #[derive(Clone, Debug)]
@@ -106,6 +112,7 @@ pub struct Surfaces {
     settings: SurfaceSettings,
     routes: Vec<LimitedRoute>,
     content: CountedRoute,
+    platform: CountedRoute,
 }
 
 /// A route with its limits.
@@ -129,6 +136,7 @@ enum Place<'s, 'p> {
         upstream: &'s ApiBehind,
     },
     Route(&'s LimitedRoute),
+    Platform,
     Nothing,
 }
 
@@ -147,7 +155,7 @@ impl Place<'_, '_> {
             Place::OAuthToken(oauth::Flavour::Standard)
             | Place::Introspection
             | Place::Revocation => Dialect::OAuth,
-            Place::OAuthToken(oauth::Flavour::Platform) => Dialect::Platform,
+            Place::OAuthToken(oauth::Flavour::Platform) | Place::Platform => Dialect::Platform,
             Place::TokenExchange => Dialect::Token,
             Place::Content { .. } => Dialect::Content,
             Place::ForwardAuth(_) | Place::KeySet | Place::Metadata | Place::Route(_) => {
@@ -223,6 +231,7 @@ impl Surfaces {
         Surfaces {
             routes: settings.routes.iter().map(limited).collect(),
             content: engine.counted_route(CONTENT, limits.map_or(&[], Vec::as_slice)),
+            platform: engine.counted_route(PLATFORM, &[]),
             engine,
             settings,
         }
@@ -262,7 +271,10 @@ impl Surfaces {
         let target = self.target(&parts);
         let place = self.locate(target);
         let (dialect, wants_403) = (place.dialect(target.path), place.wants_403());
-        let served = caught(pin!(self.serve(&parts, target, place, body, connection))).await;
+        let served = caught(pin!(
+            self.serve(&parts, target, place, body, connection, request_id)
+        ))
+        .await;
         match served.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(Served::Answer(answer)) => Handled::Answer(answer, dialect),
             Ok(Served::Passes(pass)) => {
@@ -300,6 +312,7 @@ impl Surfaces {
         place: Place<'_, '_>,
         body: Incoming,
         connection: &Connection,
+        request_id: &str,
     ) -> Result<Served<'_>, Fault> {
         let settings = &self.settings;
         if !settings
@@ -337,7 +350,7 @@ impl Surfaces {
             Place::Metadata => discovery::metadata(&self.engine, parts, settings.oauth.as_ref())
                 .map(Served::Answer),
             Place::Nothing => Err(Fault::NotFound),
-            place @ (Place::Content { .. } | Place::Route(_)) => {
+            place @ (Place::Content { .. } | Place::Route(_) | Place::Platform) => {
                 let proxies = &settings.trusted_proxies;
                 let forwarded = proxies.forwarded_host(connection, &parts.headers);
                 let client = ClientSide {
@@ -345,6 +358,10 @@ impl Surfaces {
                     authority: forwarded
                         .unwrap_or_else(|| target::authority(&parts.uri, &parts.headers)),
                 };
+                if matches!(place, Place::Platform) {
+                    // In a box, so that requests for APIs behind do not carry its size.
+                    return Box::pin(self.platform(target, parts, body, client, request_id)).await;
+                }
                 self.pass(&place, target, parts, body, client)
                     .await
                     .map(Served::Passes)
@@ -395,7 +412,10 @@ impl Surfaces {
         } else if strip(&settings.platform)
             .is_some_and(|rest| Dialect::of_path(&tidy(rest)) == Dialect::Platform)
         {
-            Place::Nothing
+            match strip(&settings.platform).is_some_and(|rest| is_below(&tidy(rest), "/api")) {
+                true => Place::Platform,
+                false => Place::Nothing,
+            }
         } else {
             let route = self
                 .routes
@@ -539,6 +559,7 @@ impl Surfaces {
         let counted = match place {
             Place::Content { .. } => &self.content,
             Place::Route(limited) => &limited.counted,
+            Place::Platform => &self.platform,
             // Nobody is admitted to nothing, and there is nothing to count it by.
             _ => return Err(admit(place, caller).err().unwrap_or(Fault::NotFound)),
         };
@@ -692,6 +713,7 @@ fn admit(place: &Place<'_, '_>, caller: Caller) -> Result<Admitted, Fault> {
             .admit(&content::admission(path.audience))
             .and_then(|admitted| admitted.with_path_key(path.key)),
         Place::Route(limited) => caller.admit(&limited.route.admission),
+        Place::Platform => caller.admit(&dialect_platform::admission()),
         // Nothing behind has this address, so nobody may pass to it.
         _ => caller.admit(&Admission {
             audiences: Default::default(),

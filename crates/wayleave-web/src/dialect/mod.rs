@@ -3,6 +3,7 @@
 pub(crate) mod content;
 pub(crate) mod introspection;
 pub(crate) mod oauth;
+pub(crate) mod platform;
 pub(crate) mod token;
 
 use http::header::{ALLOW, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -169,6 +170,7 @@ fn platform_body(fault: &Fault, message: &str) -> Value {
 fn property(fault: &Fault) -> Value {
     match fault {
         Fault::Invalid { field, .. } => json!(field),
+        Fault::Platform { property, .. } => json!(property),
         _ => Value::Null,
     }
 }

@@ -43,6 +43,7 @@ mod once_only;
 mod operating_guide;
 mod order_cycle;
 mod order_hook;
+mod platform;
 mod property;
 mod proxies;
 mod raw_upstream;

@@ -305,7 +305,7 @@ fn the_platform_address_takes_json_and_says_message() {
     assert_eq!(wrong_method["error"], 405);
     node.test.get("/authorize").send().expect(404);
     assert_eq!(
-        node.test.get("/api/user/account").send().expect(404).json()["error"],
+        node.test.get("/authorize/x").send().expect(404).json()["error"],
         404
     );
 }
