@@ -45,7 +45,7 @@ pub(crate) async fn stock(engine: &Engine, partner: PartnerId) -> Result<(), Sto
         engine.change_account(&by, partner, change).await?;
         let acceptance = Acceptance {
             auto_pay: true,
-            hook_url: None,
+            ..Acceptance::default()
         };
         let lines = first_lines(&engine.catalogue().catalogue);
         engine.place_order(&by, partner, &lines, acceptance).await?;

@@ -75,6 +75,12 @@ pub(crate) fn nghttp() -> Result<(), String> {
     need("nghttp", &["nghttp2-client"])
 }
 
+/// PHP, which the example client of the platform API is written in; gives its interpreter.
+pub(crate) fn php() -> Result<PathBuf, String> {
+    need("php", &["php-cli"])?;
+    find("php").ok_or_else(|| "php was installed and is not on the path".to_owned())
+}
+
 /// A program that must be there; its Debian packages are installed where that is allowed.
 fn need(program: &str, packages: &[&str]) -> Result<(), String> {
     if find(program).is_some() {

@@ -24,6 +24,7 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     let python = run.keep("the Python clients", clients::python(&root));
     let node = run.keep("the npm clients", clients::node(&root));
     run.keep("a client of HTTP/2", clients::nghttp());
+    let php = run.keep("the PHP example", clients::php());
     let proxies = run.keep("nginx, Caddy and HAProxy", proxies::folder(&root));
 
     if filters.is_empty() {
@@ -36,6 +37,7 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     set(&mut tests, "WAYLEAVE_TEST_POSTGRES", url);
     set(&mut tests, "WAYLEAVE_TEST_PYTHON", python);
     set(&mut tests, "WAYLEAVE_TEST_NODE_DIR", node);
+    set(&mut tests, "WAYLEAVE_TEST_PHP", php);
     set(&mut tests, "WAYLEAVE_TEST_PROXIES", proxies);
     run.check("tests", shown(&mut tests));
     if filters.is_empty() {

@@ -71,6 +71,9 @@ impl Fields {
     pub(super) fn text(&self, name: &'static str) -> Result<Option<String>, Fault> {
         match self.value(name) {
             None => Ok(None),
+            Some(Value::String(text)) if text.contains(char::is_control) => {
+                Err(invalid(name, "must not hold control characters"))
+            }
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
             Some(_) => Err(invalid(name, "must be a text")),
@@ -135,12 +138,12 @@ mod tests {
 
     #[test]
     fn a_form_a_query_and_a_json_body_are_read_alike() {
-        let query = Fields::of_query(Some("a=x+%7C%0Ay&n=7&f=1&empty=")).expect("a query");
-        let form = fields(FORM, "a=x+%7C%0Ay&n=7&f=1&empty=").expect("a form");
-        let body = r#"{"a":"x |\ny","n":7,"f":true,"empty":null}"#;
+        let query = Fields::of_query(Some("a=x+%7Cy&n=7&f=1&empty=")).expect("a query");
+        let form = fields(FORM, "a=x+%7Cy&n=7&f=1&empty=").expect("a form");
+        let body = r#"{"a":"x |y","n":7,"f":true,"empty":null}"#;
         let body = fields("application/json", body).expect("a body");
         for read in [query, form, body] {
-            assert_eq!(read.text("a").expect("a text"), Some("x |\ny".to_owned()));
+            assert_eq!(read.text("a").expect("a text"), Some("x |y".to_owned()));
             assert_eq!(read.number("n").expect("a number"), Some(7));
             assert_eq!(read.flag("f").expect("a flag"), Some(true));
             assert_eq!(read.text("empty").expect("nothing"), None);
@@ -176,11 +179,12 @@ mod tests {
 
     #[test]
     fn values_of_another_kind_are_refused_by_name() {
-        let read = fields(FORM, "n=seven&c=-1&f=maybe").expect("a form");
+        let read = fields(FORM, "n=seven&c=-1&f=maybe&t=a%00").expect("a form");
         for fault in [
             read.number("n").map(drop),
             read.count("c").map(drop),
             read.flag("f").map(drop),
+            read.text("t").map(drop),
         ] {
             assert_eq!(fault.expect_err("a refusal").status().as_u16(), 422);
         }

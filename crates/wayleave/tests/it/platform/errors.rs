@@ -175,4 +175,39 @@ on_both_databases! {
         let twice = json!([demo_line("apiTwice"), demo_line("APItwice")]);
         assert_eq!(property(other.cart("/user/checkout", &twice), 409), "account_name");
     }
+
+    fn hostile_texts_are_texts_everywhere(node: TestNode) {
+        let client = Client::new(&node);
+        client.demo("apiX1y2Z");
+        for text in [
+            "' OR '1'='1", "'; DROP TABLE instance; --", "%", "_", "\\", "\u{0}", "\u{202e}", "$1",
+            "9999999999999999999999", "-1", "1e3", "../../etc/passwd", "\u{1f4fa}", "any",
+            "<script>", "{}", "a\r\nX-Injected: 1",
+        ] {
+            let mut lines = licences_line(1, None);
+            (lines["apiRef"], lines["customerName"]) = (json!(text), json!(text));
+            let mut instance = instance_line(text);
+            instance["companyId"] = json!(text);
+            let answers = [
+                client.get("/cloud", &[("search", text)]),
+                client.get("/cloud", &[("search", &format!("accountName|{text}"))]),
+                client.get("/cloud", &[("companyApiRef", text), ("start", text)]),
+                client.get("/cloud", &[("companyApiRef", text)]),
+                client.get("/android", &[("search", &format!("version|{text}"))]),
+                client.get("/user/orders", &[("orderId", text)]),
+                client.send("POST", "/user/checkout", &[("lineItems", text)]),
+                client.cart("/user/checkout", &json!([lines])),
+                client.cart("/user/checkout", &json!([instance])),
+                client.cart("/user/checkout", &json!([instance_line(text)])),
+                client.cart("/user/checkout", &json!([licences_line(1, Some(text))])),
+            ];
+            for answer in answers {
+                assert!(answer.status < 500, "{text:?}: {}", answer.text());
+                assert_eq!(answer.header("x-injected"), None);
+                answer.json();
+            }
+        }
+        assert_eq!(client.list("/cloud", &[]).1, 1);
+        assert_eq!(client.list("/cloud", &[("companyApiRef", "any")]).1, 0, "what it is called matters not");
+    }
 }

@@ -5,6 +5,7 @@ mod account;
 mod client_suite;
 mod cloud;
 mod errors;
+mod examples;
 mod lists;
 mod once;
 mod orders;

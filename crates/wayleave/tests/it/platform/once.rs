@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wayleave_core::Environment;
-use wayleave_testkit::{Answer, Call};
+use wayleave_engine::Operators;
+use wayleave_testkit::{Address, Answer, Call, DatabaseKind};
 
 use super::{Client, FORM, demo_line, instance_line, licences_line, php_query};
 use crate::harness::{TestNode, on_both_databases, wait_for};
+use crate::storage::open_beside;
 
 fn checkout(client: &Client, key: &str, line: Value) -> Call {
     let body = php_query(&[("lineItems", &json!([line]).to_string())]);
@@ -163,5 +165,46 @@ on_both_databases! {
         for answer in answers.iter().filter(|answer| answer.status != 200) {
             assert!(matches!(answer.status, 409 | 503), "{}: {}", answer.status, answer.text());
         }
+    }
+}
+
+#[test]
+fn two_nodes_that_are_asked_at_once_make_one_order_for_a_key() {
+    if !DatabaseKind::Postgres.is_available() {
+        return;
+    }
+    let node = TestNode::start(DatabaseKind::Postgres);
+    let client = Client::new(&node);
+    let other = open_beside(&node, |_| {}).expect("a second node");
+    let address = Address::at(other.address(Environment::Test));
+    let _running = other
+        .start(Operators::default(), Vec::new())
+        .expect("it serves");
+    let fields = [
+        ("client_id", client.keys().public_id.as_str()),
+        ("client_secret", client.keys().secret.as_str()),
+        ("grant_type", "client_credentials"),
+    ];
+    let token = address.post("/authorize/access_token").form(&fields).send();
+    let token = token.expect(200).json();
+    let token = token["access_token"].as_str().expect("a token").to_owned();
+    let body = php_query(&[("lineItems", &json!([licences_line(2, None)]).to_string())]);
+    for round in 1..=20 {
+        let key = format!("k-{round}");
+        let here = checkout(&client, &key, licences_line(2, None));
+        let call = address.post("/api/user/checkout").bearer(&token);
+        let there = call.body(FORM, &body).header("Idempotency-Key", &key);
+        let begin = Barrier::new(2);
+        let answers = std::thread::scope(|scope| {
+            let calls = [here, there].map(|call| {
+                scope.spawn(|| {
+                    begin.wait();
+                    call.send()
+                })
+            });
+            calls.map(|call| call.join().expect("an answer").expect(200))
+        });
+        assert_eq!(answers[0].body, answers[1].body);
+        assert_eq!(client.list("/user/orders", &[]).1, round);
     }
 }
