@@ -30,8 +30,6 @@ pub struct Acceptance {
     pub auto_pay: bool,
     /// What is called when the order is complete.
     pub hook_url: Option<String>,
-    /// Where it counts once, however often it is sent.
-    pub claim: Option<Claim>,
 }
 
 /// What is to be done with an order next.
@@ -67,6 +65,18 @@ impl Engine {
         number: i64,
         acceptance: Acceptance,
     ) -> Result<OrderWithLines, OrderRefusal> {
+        self.process_quote_once(buyer, number, acceptance, None)
+            .await
+    }
+
+    /// The same for a write that counts once.
+    pub async fn process_quote_once(
+        &self,
+        buyer: Buyer,
+        number: i64,
+        acceptance: Acceptance,
+        claim: Option<Claim>,
+    ) -> Result<OrderWithLines, OrderRefusal> {
         let found = self.order(buyer, number).await?;
         let state = found.order.state;
         let Standing::Quote(quote) = Standing::of(found.order.id, state) else {
@@ -94,7 +104,7 @@ impl Engine {
             .write(now, move |transaction| {
                 Box::pin(async move {
                     transaction.move_order(transition, now).await?;
-                    note_effect(transaction, acceptance.claim.as_ref(), number, now).await?;
+                    note_effect(transaction, claim.as_ref(), number, now).await?;
                     let hook = acceptance.hook_url.as_deref();
                     transaction
                         .accept_order(id, acceptance.auto_pay, hook)

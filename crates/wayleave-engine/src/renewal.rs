@@ -87,7 +87,7 @@ impl Engine {
         };
         let acceptance = Acceptance {
             auto_pay,
-            ..Acceptance::default()
+            hook_url: None,
         };
         match self.process_quote(buyer, number, acceptance).await {
             Err(OrderRefusal::Processed(_)) => self.order(buyer, number).await,

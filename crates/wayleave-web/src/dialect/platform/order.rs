@@ -57,10 +57,12 @@ pub(super) async fn process(call: &Call<'_>) -> Result<Reply, Fault> {
     let acceptance = Acceptance {
         auto_pay: call.body.flag("autoPay")?.unwrap_or(false),
         hook_url: call.body.text("webHookUrl")?,
-        claim: call.claim.clone(),
     };
     let number = call.number(0)?;
-    let processed = call.engine.process_quote(call.buyer, number, acceptance);
+    let claim = call.claim.clone();
+    let processed = call
+        .engine
+        .process_quote_once(call.buyer, number, acceptance, claim);
     let processed = Box::pin(processed).await.map_err(refused)?;
     processed_answer(call, &processed).await
 }
