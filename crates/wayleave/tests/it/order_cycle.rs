@@ -210,6 +210,10 @@ impl Provisioner for Driver {
         Box::pin(std::future::ready(no_answer(done).and_then(|done| done)))
     }
 
+    fn upgrade<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<(), ProvisionError>> {
+        Box::pin(std::future::ready(no_answer(self.0.answer(|| ()))))
+    }
+
     fn remove<'a>(&'a self, account_name: &'a str) -> BoxFuture<'a, Result<(), ProvisionError>> {
         let done = self.0.answer(|| {
             self.0.instances.lock().remove(account_name);

@@ -99,7 +99,7 @@ impl Fields {
     pub(super) fn count(&self, name: &'static str) -> Result<Option<u32>, Fault> {
         let number = self.number(name)?;
         number
-            .map(|number| u32::try_from(number))
+            .map(u32::try_from)
             .transpose()
             .map_err(|_| invalid(name, "must be a whole number from 0 on"))
     }
