@@ -330,20 +330,20 @@ impl Stage {
     fn outcome(&mut self, names: &Names, order: OrderId) -> Outcome {
         let mut texts = |statement: &str| {
             self.sql
-                .texts(&statement.replace("ORDER", &order.to_string()))
+                .texts(&statement.replace("THIS", &order.to_string()))
         };
-        let state = texts("SELECT state FROM sales_order WHERE id = 'ORDER'");
-        let charges = texts("SELECT state FROM charge WHERE order_id = 'ORDER' ORDER BY state");
+        let state = texts("SELECT state FROM sales_order WHERE id = 'THIS'");
+        let charges = texts("SELECT state FROM charge WHERE order_id = 'THIS' ORDER BY state");
         let lines = texts(
             "SELECT CASE WHEN delivered_at IS NULL THEN 'open' ELSE 'delivered' END
-             FROM order_line WHERE order_id = 'ORDER' ORDER BY place",
+             FROM order_line WHERE order_id = 'THIS' ORDER BY place",
         );
         let rows = texts(
-            "SELECT CAST(displays AS TEXT) FROM instance WHERE order_id = 'ORDER' AND removed_at IS NULL",
+            "SELECT CAST(displays AS TEXT) FROM instance WHERE order_id = 'THIS' AND removed_at IS NULL",
         );
         let plans = texts(
-            "SELECT CAST((ends_at - starts_at) / 86400000000 AS TEXT) FROM plan_term
-             WHERE order_id = 'ORDER' AND ended_at IS NULL",
+            "SELECT plan FROM plan_term
+             WHERE order_id = 'THIS' AND ended_at IS NULL",
         );
         let licences = format!(
             "SELECT CAST(COALESCE(SUM(licences), 0) AS TEXT) FROM pool_version
@@ -352,7 +352,7 @@ impl Stage {
         );
         let licences = texts(&licences);
         let mails = texts(
-            "SELECT COUNT(*) || '' FROM mail, sales_order WHERE sales_order.id = 'ORDER'
+            "SELECT COUNT(*) || '' FROM mail, sales_order WHERE sales_order.id = 'THIS'
                AND (subject = 'Invoice for order ' || number
                  OR subject = 'Order ' || number || ' was taken back')",
         );
