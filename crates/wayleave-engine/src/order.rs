@@ -381,11 +381,8 @@ impl Engine {
         let job = self.give_back_job(order, why);
         let noted = self.store.write(now, move |transaction| {
             Box::pin(async move {
-                let order = transaction.reader().order(id).await?;
-                match order.is_some_and(|order| order.state == state) {
-                    true => transaction.add_job(&job).await,
-                    false => Err(StoreError::Conflict),
-                }
+                transaction.hold_order(id, state).await?;
+                transaction.add_job(&job).await
             })
         });
         noted.await.map(|()| None).map_err(Refusal::Store)
@@ -413,7 +410,9 @@ impl Engine {
         match self.take_order_back(transition, &reason_of(job)).await {
             Ok(None) => Ok(Attempt::Done),
             Ok(Some(why)) => Ok(Attempt::Again(why)),
-            Err(Refusal::Store(error)) => done_on_conflict(error),
+            Err(Refusal::Store(StoreError::Conflict)) => Ok(Attempt::Again(
+                "something was changed at the same time".to_owned(),
+            )),
             Err(error) => Err(error),
         }
     }
@@ -536,6 +535,7 @@ pub(crate) async fn must_not_be_given_back(
     transaction: &mut Transaction,
     id: OrderId,
 ) -> Result<(), StoreError> {
+    transaction.hold_order(id, OrderState::Processing).await?;
     let name = job_name(JobKind::GiveBack, id);
     match transaction.reader().job(&name).await? {
         Some(job) if job.state == JobState::Waiting => Err(StoreError::Conflict),

@@ -94,11 +94,8 @@ impl Engine {
         let (job, state) = (self.give_back_job(&order, why), order.state);
         let begun = self.audited(by, act, move |transaction| {
             Box::pin(async move {
-                let order = transaction.reader().order(id).await?;
-                match order.is_some_and(|order| order.state == state) {
-                    true => transaction.add_job(&job).await,
-                    false => Err(StoreError::Conflict),
-                }
+                transaction.hold_order(id, state).await?;
+                transaction.add_job(&job).await
             })
         });
         begun.await.map_err(moved_on)?;

@@ -406,6 +406,21 @@ impl Transaction {
         }
     }
 
+    /// Holds an order until the end of the transaction, so that whoever decides about it meanwhile
+    /// waits. [`StoreError::Conflict`] when it is not in this state.
+    pub async fn hold_order(&mut self, id: OrderId, state: OrderState) -> Result<(), StoreError> {
+        let held = execute!(
+            self.link(),
+            "UPDATE sales_order SET state = state WHERE id = $1 AND state = $2",
+            id.to_string(),
+            state.as_str()
+        )?;
+        match held {
+            0 => Err(StoreError::Conflict),
+            _ => Ok(()),
+        }
+    }
+
     /// Notes how an order was accepted: whether the card is charged, and what is called at the end.
     pub async fn accept_order(
         &mut self,
