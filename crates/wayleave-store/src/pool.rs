@@ -94,6 +94,20 @@ type Row = (
     Option<i64>,
 );
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_versions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT v.number, v.version, v.licences, v.upgrades,
+                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
+                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at,
+                    (SELECT MAX(seen_at) FROM device WHERE pool_version = v.number)
+             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id ",
+            $rest
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<PoolVersion, StoreError> {
     Ok(PoolVersion {
         number: row.0,
@@ -159,16 +173,13 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT v.number, v.version, v.licences, v.upgrades,
-                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
-                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at,
-                    (SELECT MAX(seen_at) FROM device WHERE pool_version = v.number)
-             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
-             WHERE p.partner_id = $1 AND ($2 = 'any' OR COALESCE(p.customer_id, '') = $2)
+            select_versions!(
+                "WHERE p.partner_id = $1 AND ($2 = 'any' OR COALESCE(p.customer_id, '') = $2)
                AND ($3 = 0 OR v.number = $3) AND p.folded_email LIKE $4 ESCAPE '\\'
                AND ($6 = '' OR v.version = $6)
              ORDER BY CASE WHEN p.folded_email = $5 THEN 0 ELSE 1 END, p.id, v.number
-             LIMIT $7 OFFSET $8",
+             LIMIT $7 OFFSET $8"
+            ),
             filter.partner_id.to_string(),
             filter.belongs.word(),
             filter.version_number.unwrap_or_default(),
@@ -211,13 +222,11 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT v.number, v.version, v.licences, v.upgrades,
-                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
-                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at
-             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
-             WHERE p.id IN (SELECT id FROM licence_pool
+            select_versions!(
+                "WHERE p.id IN (SELECT id FROM licence_pool
                             WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3)
-             ORDER BY p.id, v.number",
+             ORDER BY p.id, v.number"
+            ),
             after.map(|id| id.to_string()).unwrap_or_default(),
             partner.map(|id| id.to_string()).unwrap_or_default(),
             limit
@@ -230,11 +239,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT v.number, v.version, v.licences, v.upgrades,
-                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
-                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at
-             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
-             WHERE p.id = $1 ORDER BY v.number",
+            select_versions!("WHERE p.id = $1 ORDER BY v.number"),
             id.to_string()
         )?;
         rows.into_iter().map(from_row).collect()
@@ -249,12 +254,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT v.number, v.version, v.licences, v.upgrades,
-                    (SELECT COUNT(*) FROM device WHERE pool_version = v.number),
-                    p.id, p.number, p.partner_id, p.customer_id, p.email, p.created_at,
-                    (SELECT MAX(seen_at) FROM device WHERE pool_version = v.number)
-             FROM licence_pool p JOIN pool_version v ON v.pool_id = p.id
-             WHERE p.partner_id = $1 AND p.number = $2 ORDER BY v.number",
+            select_versions!("WHERE p.partner_id = $1 AND p.number = $2 ORDER BY v.number"),
             partner_id.to_string(),
             pool
         )?;
