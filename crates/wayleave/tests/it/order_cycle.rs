@@ -538,41 +538,49 @@ fn cut_everywhere(kind: DatabaseKind, story: Story) {
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn a_paid_order_comes_to_its_end_from_every_cut_on_sqlite() {
     cut_everywhere(DatabaseKind::Sqlite, Story::Card);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn a_paid_order_comes_to_its_end_from_every_cut_on_postgres() {
     cut_everywhere(DatabaseKind::Postgres, Story::Card);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn an_invoiced_order_comes_to_its_end_from_every_cut_on_sqlite() {
     cut_everywhere(DatabaseKind::Sqlite, Story::Invoice);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn an_invoiced_order_comes_to_its_end_from_every_cut_on_postgres() {
     cut_everywhere(DatabaseKind::Postgres, Story::Invoice);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn what_cannot_be_delivered_is_given_back_from_every_cut_on_sqlite() {
     cut_everywhere(DatabaseKind::Sqlite, Story::Undeliverable);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn what_cannot_be_delivered_is_given_back_from_every_cut_on_postgres() {
     cut_everywhere(DatabaseKind::Postgres, Story::Undeliverable);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn a_refund_comes_to_its_end_from_every_cut_on_sqlite() {
     cut_everywhere(DatabaseKind::Sqlite, Story::Refunded);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn a_refund_comes_to_its_end_from_every_cut_on_postgres() {
     cut_everywhere(DatabaseKind::Postgres, Story::Refunded);
 }
@@ -744,11 +752,13 @@ fn walk(kind: DatabaseKind) {
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn walks_in_parallel_take_allowed_edges_and_add_up_on_sqlite() {
     walk(DatabaseKind::Sqlite);
 }
 
 #[test]
+#[ignore = "takes minutes: run it by `cargo nextest run --run-ignored only order_cycle`"]
 fn walks_in_parallel_take_allowed_edges_and_add_up_on_postgres() {
     walk(DatabaseKind::Postgres);
 }
