@@ -1,6 +1,6 @@
 use wayleave_core::{Currency, PartnerId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// How a partner buys.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,9 +131,6 @@ impl Transaction {
             account.card.as_ref().map(|card| card.token.clone()),
             account.card.as_ref().map(|card| card.label.clone())
         )?;
-        match found {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(found, StoreError::NotFound)
     }
 }

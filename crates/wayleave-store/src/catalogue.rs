@@ -1,6 +1,6 @@
 use wayleave_core::Timestamp;
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A version of the catalogue, as an operator put it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +17,17 @@ pub struct StoredCatalogue {
 
 type Row = (i64, String, String, i64);
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_catalogues {
+    ($rest:literal) => {
+        concat!(
+            "SELECT version, document, put_by, created_at
+             FROM catalogue ",
+            $rest
+        )
+    };
+}
+
 fn from_row((version, document, put_by, created_at): Row) -> StoredCatalogue {
     StoredCatalogue {
         version,
@@ -32,8 +43,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT version, document, put_by, created_at FROM catalogue
-             ORDER BY version DESC LIMIT 1"
+            select_catalogues!("ORDER BY version DESC LIMIT 1")
         )?;
         Ok(rows.into_iter().next().map(from_row))
     }
@@ -43,7 +53,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT version, document, put_by, created_at FROM catalogue WHERE version = $1",
+            select_catalogues!("WHERE version = $1"),
             version
         )?;
         Ok(rows.into_iter().next().map(from_row))
@@ -62,9 +72,7 @@ impl Transaction {
             &catalogue.put_by,
             catalogue.created_at.micros()
         )?;
-        if added == 0 {
-            return Err(StoreError::Conflict);
-        }
+        must_touch(added, StoreError::Conflict)?;
         self.changed(crate::ChangedNoun::Catalogue, catalogue.version);
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use wayleave_core::{ChargeId, Currency, Money, OrderId, PartnerId, Timestamp, UnknownWord};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// How a payment stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,9 +156,6 @@ impl Transaction {
             to.as_str(),
             now.micros()
         )?;
-        match moved {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(moved, StoreError::Conflict)
     }
 }

@@ -8,7 +8,7 @@ use wayleave_core::{
 };
 
 use crate::link::Link;
-use crate::{ChangedNoun, Reader, StoreError, Transaction};
+use crate::{ChangedNoun, Reader, StoreError, Transaction, must_touch};
 
 /// A credential as stored, without its secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -559,9 +559,7 @@ impl Transaction {
             credential.expires_at.map(Timestamp::micros),
             credential.revoked_at.map(Timestamp::micros)
         )?;
-        if found == 0 {
-            return Err(StoreError::NotFound);
-        }
+        must_touch(found, StoreError::NotFound)?;
         self.changed(ChangedNoun::Credential, credential.id);
         Ok(())
     }
@@ -577,9 +575,7 @@ impl Transaction {
             secret.expires_at.map(Timestamp::micros),
             secret.retire_unused.map(micros)
         )?;
-        if found == 0 {
-            return Err(StoreError::NotFound);
-        }
+        must_touch(found, StoreError::NotFound)?;
         self.changed(ChangedNoun::Credential, secret.credential_id);
         Ok(())
     }
@@ -592,11 +588,7 @@ impl Transaction {
             "UPDATE credential SET state = state WHERE id = $1",
             id.to_string()
         )?;
-        if found == 0 {
-            Err(StoreError::NotFound)
-        } else {
-            Ok(())
-        }
+        must_touch(found, StoreError::NotFound)
     }
 
     /// Notes when secrets were used, only forward. Those that were used in the same second are one

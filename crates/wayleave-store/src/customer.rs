@@ -21,6 +21,17 @@ pub struct Customer {
 
 type Row = (String, i64, String, Option<String>, String, i64);
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_customers {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, number, partner_id, reference, name, created_at
+             FROM customer ",
+            $rest
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<Customer, StoreError> {
     let (id, number, partner_id, reference, name, created_at) = row;
     Ok(Customer {
@@ -43,8 +54,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, reference, name, created_at FROM customer
-             WHERE partner_id = $1 AND id = $2",
+            select_customers!("WHERE partner_id = $1 AND id = $2"),
             partner_id.to_string(),
             id.to_string()
         )?;
@@ -60,8 +70,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, reference, name, created_at FROM customer
-             WHERE partner_id = $1 AND number = $2",
+            select_customers!("WHERE partner_id = $1 AND number = $2"),
             partner_id.to_string(),
             number
         )?;
@@ -77,8 +86,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, reference, name, created_at FROM customer
-             WHERE partner_id = $1 AND reference = $2",
+            select_customers!("WHERE partner_id = $1 AND reference = $2"),
             partner_id.to_string(),
             reference
         )?;
@@ -95,8 +103,9 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, reference, name, created_at FROM customer
-             WHERE ($1 = '' OR partner_id = $1) AND id > $2 ORDER BY id LIMIT $3",
+            select_customers!(
+                "WHERE ($1 = '' OR partner_id = $1) AND id > $2 ORDER BY id LIMIT $3"
+            ),
             partner.map(|id| id.to_string()).unwrap_or_default(),
             after.map(|id| id.to_string()).unwrap_or_default(),
             limit

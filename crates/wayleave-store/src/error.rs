@@ -90,7 +90,7 @@ impl From<sqlx::Error> for StoreError {
 
 impl StoreError {
     /// A stored value that does not read back.
-    pub(crate) fn corrupt(noun: &'static str, why: impl ToString) -> Self {
+    pub fn corrupt(noun: &'static str, why: impl ToString) -> Self {
         StoreError::Corrupt {
             noun,
             why: why.to_string(),
@@ -112,5 +112,13 @@ impl StoreError {
         text: Option<&str>,
     ) -> Result<Option<T>, StoreError> {
         text.map(|text| StoreError::read(noun, text)).transpose()
+    }
+}
+
+/// Whether a statement touched the row that it is about. `otherwise`: what it means that it did not.
+pub(crate) fn must_touch(rows: u64, otherwise: StoreError) -> Result<(), StoreError> {
+    match rows {
+        0 => Err(otherwise),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 use wayleave_core::{CredentialId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// The answer that a write got which was sent with an Idempotency-Key. It is stored in the
 /// transaction of the write.
@@ -72,10 +72,7 @@ impl Transaction {
             &answer.body,
             answer.created_at.micros()
         )?;
-        match added {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(added, StoreError::Conflict)
     }
 
     /// Adds the answer to a key that has none yet; a key that is not there gets none.

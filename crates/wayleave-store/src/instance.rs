@@ -1,6 +1,6 @@
 use wayleave_core::{CustomerId, InstanceId, OrderId, PartnerId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A hosted instance.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +87,19 @@ type Row = (
     Option<i64>,
 );
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_instances {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, number, partner_id, customer_id, order_id, account_name,
+                    displays, is_demo, is_monthly, renews, made_of, renewal_at,
+                    created_at, removed_at
+             FROM instance ",
+            $rest
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<Instance, StoreError> {
     Ok(Instance {
         id: StoreError::read("instance", &row.0)?,
@@ -137,13 +150,12 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, customer_id, order_id, account_name, displays, is_demo,
-                    is_monthly, renews, made_of, renewal_at, created_at, removed_at
-             FROM instance
-             WHERE partner_id = $1 AND removed_at IS NULL
+            select_instances!(
+                "WHERE partner_id = $1 AND removed_at IS NULL
                AND ($2 = 'any' OR COALESCE(customer_id, '') = $2)
                AND ($3 = 0 OR number = $3) AND folded_name LIKE $4 ESCAPE '\\'
-             ORDER BY CASE WHEN folded_name = $5 THEN 0 ELSE 1 END, id LIMIT $6 OFFSET $7",
+             ORDER BY CASE WHEN folded_name = $5 THEN 0 ELSE 1 END, id LIMIT $6 OFFSET $7"
+            ),
             filter.partner_id.to_string(),
             filter.belongs.word(),
             filter.number.unwrap_or_default(),
@@ -193,9 +205,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, customer_id, order_id, account_name, displays, is_demo,
-                    is_monthly, renews, made_of, renewal_at, created_at, removed_at
-             FROM instance WHERE id = $1",
+            select_instances!("WHERE id = $1"),
             id.to_string()
         )?;
         rows.into_iter().next().map(from_row).transpose()
@@ -213,12 +223,11 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, customer_id, order_id, account_name, displays, is_demo,
-                    is_monthly, renews, made_of, renewal_at, created_at, removed_at
-             FROM instance
-             WHERE id > $1 AND ($2 = '' OR partner_id = $2) AND removed_at IS NULL
+            select_instances!(
+                "WHERE id > $1 AND ($2 = '' OR partner_id = $2) AND removed_at IS NULL
                AND folded_name LIKE $3 ESCAPE '\\'
-             ORDER BY id LIMIT $4",
+             ORDER BY id LIMIT $4"
+            ),
             after.map(|id| id.to_string()).unwrap_or_default(),
             partner.map(|id| id.to_string()).unwrap_or_default(),
             containing(&name.to_lowercase()),
@@ -265,10 +274,7 @@ impl Transaction {
             instance.created_at.micros(),
             instance.removed_at.map(Timestamp::micros)
         )?;
-        match added {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(added, StoreError::Conflict)
     }
 
     /// Writes what orders change of an instance that is there; [`StoreError::NotFound`] when it is not.
@@ -285,10 +291,7 @@ impl Transaction {
             i64::from(instance.renews),
             instance.renewal_at.micros()
         )?;
-        match found {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(found, StoreError::NotFound)
     }
 
     /// Holds an instance until the end of the transaction as it was read before it.
@@ -304,10 +307,7 @@ impl Transaction {
             i64::from(seen.is_demo),
             seen.renewal_at.micros()
         )?;
-        match held {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(held, StoreError::Conflict)
     }
 
     /// Writes what an instance is made of; [`StoreError::NotFound`] when it is not there.
@@ -322,10 +322,7 @@ impl Transaction {
             id.to_string(),
             made_of
         )?;
-        match found {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(found, StoreError::NotFound)
     }
 
     /// Removes an instance and frees its name; [`StoreError::NotFound`] when it is not there.
@@ -341,9 +338,6 @@ impl Transaction {
             id.to_string(),
             now.micros()
         )?;
-        match found {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(found, StoreError::NotFound)
     }
 }

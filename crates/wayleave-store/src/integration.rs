@@ -1,6 +1,6 @@
 use wayleave_core::{IntegrationId, PartnerId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A named client program of a partner, as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,11 +92,7 @@ impl Transaction {
             id.to_string(),
             name
         )?;
-        if found == 0 {
-            Err(StoreError::NotFound)
-        } else {
-            Ok(())
-        }
+        must_touch(found, StoreError::NotFound)
     }
 
     /// Adds an integration; [`StoreError::NotFound`] when the partner is not there.
@@ -118,10 +114,6 @@ impl Transaction {
             &integration.name,
             integration.created_at.micros()
         )?;
-        if added == 0 {
-            Err(StoreError::Conflict)
-        } else {
-            Ok(())
-        }
+        must_touch(added, StoreError::Conflict)
     }
 }

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use wayleave_core::{PartnerId, Timestamp, UnknownWord};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// Whether a job is still to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +81,18 @@ type Row = (
     i64,
 );
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_jobs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT name, kind, partner_id, object, payload, state, run_at, attempts,
+                    last_error, created_at, changed_at
+             FROM job ",
+            $rest
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<Job, StoreError> {
     Ok(Job {
         name: row.0,
@@ -103,10 +115,10 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT name, kind, partner_id, object, payload, state, run_at, attempts, last_error,
-                    created_at, changed_at
-             FROM job WHERE state = 'waiting' AND run_at <= $1 AND leased_until <= $1
-             ORDER BY run_at, name LIMIT $2",
+            select_jobs!(
+                "WHERE state = 'waiting' AND run_at <= $1 AND leased_until <= $1
+             ORDER BY run_at, name LIMIT $2"
+            ),
             now.micros(),
             limit
         )?;
@@ -115,14 +127,7 @@ impl Reader {
 
     /// One job.
     pub async fn job(&mut self, name: &str) -> Result<Option<Job>, StoreError> {
-        let rows = fetch_all!(
-            &mut self.link,
-            Row,
-            "SELECT name, kind, partner_id, object, payload, state, run_at, attempts, last_error,
-                    created_at, changed_at
-             FROM job WHERE name = $1",
-            name
-        )?;
+        let rows = fetch_all!(&mut self.link, Row, select_jobs!("WHERE name = $1"), name)?;
         rows.into_iter().next().map(from_row).transpose()
     }
 
@@ -131,9 +136,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT name, kind, partner_id, object, payload, state, run_at, attempts, last_error,
-                    created_at, changed_at
-             FROM job WHERE object = $1 ORDER BY created_at, name",
+            select_jobs!("WHERE object = $1 ORDER BY created_at, name"),
             object
         )?;
         rows.into_iter().map(from_row).collect()
@@ -151,11 +154,10 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT name, kind, partner_id, object, payload, state, run_at, attempts, last_error,
-                    created_at, changed_at
-             FROM job
-             WHERE ($1 = '' OR state = $1) AND ($2 = '' OR partner_id = $2) AND name > $3
-             ORDER BY name LIMIT $4",
+            select_jobs!(
+                "WHERE ($1 = '' OR state = $1) AND ($2 = '' OR partner_id = $2) AND name > $3
+             ORDER BY name LIMIT $4"
+            ),
             state.map(JobState::as_str).unwrap_or_default(),
             partner.map(|id| id.to_string()).unwrap_or_default(),
             after,
@@ -306,9 +308,6 @@ impl Transaction {
             name,
             now.micros()
         )?;
-        match found {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(found, StoreError::NotFound)
     }
 }

@@ -27,7 +27,6 @@ mod mail;
 mod meta;
 mod migration;
 mod order;
-mod order_of_customer;
 mod partner;
 mod plan_term;
 mod pool;
@@ -55,6 +54,7 @@ pub use credential::{Credential, CredentialFilter, CredentialWithSecrets, Secret
 pub use customer::Customer;
 pub use database::{Database, Store};
 pub use error::StoreError;
+use error::must_touch;
 pub use idempotency::IdempotentAnswer;
 pub use instance::{Belongs, Instance, InstanceFilter};
 pub use integration::Integration;

@@ -3,7 +3,7 @@ use wayleave_core::{
     Currency, CustomerId, LinePrice, Money, OrderId, OrderState, PartnerId, Timestamp, Totals,
 };
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// An order as stored, without its lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -117,6 +117,19 @@ fn money(minor: i64, currency: Currency) -> Result<Money, StoreError> {
     Money::new(minor, currency).map_err(|error| StoreError::corrupt("order", error))
 }
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_orders {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, number, partner_id, state, catalogue_version, currency,
+                    subtotal_minor, discount_minor, tax_minor, total_minor, auto_pay,
+                    hook_url, payment_link, created_at, changed_at, expires_at
+             FROM sales_order ",
+            $rest
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<Order, StoreError> {
     let currency: Currency = StoreError::read("order", &row.5)?;
     Ok(Order {
@@ -168,10 +181,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
-                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
-                    created_at, changed_at, expires_at
-             FROM sales_order WHERE id = $1",
+            select_orders!("WHERE id = $1"),
             id.to_string()
         )?;
         rows.into_iter().next().map(from_row).transpose()
@@ -186,10 +196,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
-                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
-                    created_at, changed_at, expires_at
-             FROM sales_order WHERE number = $1 AND partner_id = $2",
+            select_orders!("WHERE number = $1 AND partner_id = $2"),
             number,
             partner_id.to_string()
         )?;
@@ -206,10 +213,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
-                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
-                    created_at, changed_at, expires_at
-             FROM sales_order WHERE partner_id = $1 ORDER BY id DESC LIMIT $3 OFFSET $2",
+            select_orders!("WHERE partner_id = $1 ORDER BY id DESC LIMIT $3 OFFSET $2"),
             partner_id.to_string(),
             start,
             length
@@ -217,15 +221,55 @@ impl Reader {
         rows.into_iter().map(from_row).collect()
     }
 
+    /// Orders of a partner that are for one customer and nobody else, the newest first: so many after
+    /// having passed over so many.
+    pub async fn orders_for(
+        &mut self,
+        (partner_id, customer_id): (PartnerId, CustomerId),
+        start: i64,
+        length: i64,
+    ) -> Result<Vec<Order>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            select_orders!(
+                "WHERE partner_id = $1 AND NOT EXISTS
+                     (SELECT 1 FROM order_line
+                      WHERE order_id = sales_order.id AND COALESCE(customer_id, '') <> $2)
+                 ORDER BY id DESC LIMIT $3 OFFSET $4"
+            ),
+            partner_id.to_string(),
+            customer_id.to_string(),
+            length,
+            start
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// How many orders of a partner are for one customer and nobody else.
+    pub async fn count_orders_for(
+        &mut self,
+        partner_id: PartnerId,
+        customer_id: CustomerId,
+    ) -> Result<i64, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            (i64,),
+            "SELECT COUNT(*) FROM sales_order WHERE partner_id = $1 AND NOT EXISTS
+                 (SELECT 1 FROM order_line
+                  WHERE order_id = sales_order.id AND COALESCE(customer_id, '') <> $2)",
+            partner_id.to_string(),
+            customer_id.to_string()
+        )?;
+        Ok(rows.first().map_or(0, |(count,)| *count))
+    }
+
     /// One order of whichever partner, by its number.
     pub async fn order_numbered(&mut self, number: i64) -> Result<Option<Order>, StoreError> {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
-                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
-                    created_at, changed_at, expires_at
-             FROM sales_order WHERE number = $1",
+            select_orders!("WHERE number = $1"),
             number
         )?;
         rows.into_iter().next().map(from_row).transpose()
@@ -244,12 +288,10 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
-                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
-                    created_at, changed_at, expires_at
-             FROM sales_order
-             WHERE id > $1 AND ($2 = '' OR partner_id = $2) AND ($3 = '' OR state = $3)
-             ORDER BY id LIMIT $4",
+            select_orders!(
+                "WHERE id > $1 AND ($2 = '' OR partner_id = $2) AND ($3 = '' OR state = $3)
+             ORDER BY id LIMIT $4"
+            ),
             after.map(|id| id.to_string()).unwrap_or_default(),
             filter.partner(),
             filter.state.map(OrderState::as_str).unwrap_or_default(),
@@ -269,15 +311,11 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, number, partner_id, state, catalogue_version, currency, subtotal_minor,
-                    discount_minor, tax_minor, total_minor, auto_pay, hook_url, payment_link,
-                    created_at, changed_at, expires_at
-             FROM sales_order
-             WHERE id IN (SELECT id FROM sales_order WHERE state = 'processing' AND changed_at < $1
+            select_orders!("WHERE id IN (SELECT id FROM sales_order WHERE state = 'processing' AND changed_at < $1
                           UNION SELECT object FROM job WHERE state = 'failed')
                AND changed_at < $1
                AND id > $2 AND ($3 = '' OR partner_id = $3) AND ($4 = '' OR state = $4)
-             ORDER BY id LIMIT $5",
+             ORDER BY id LIMIT $5"),
             since.micros(),
             after.map(|id| id.to_string()).unwrap_or_default(),
             filter.partner(),
@@ -330,10 +368,7 @@ impl Transaction {
             "UPDATE account SET orders = orders + 1 WHERE partner_id = $1",
             new.order.partner_id.to_string()
         )?;
-        match counted {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(counted, StoreError::NotFound)
     }
 
     async fn add_order_row(&mut self, order: &Order) -> Result<(), StoreError> {
@@ -400,10 +435,7 @@ impl Transaction {
             transition.to().as_str(),
             now.micros()
         )?;
-        match moved {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(moved, StoreError::Conflict)
     }
 
     /// Holds an order until the end of the transaction, so that whoever decides about it meanwhile
@@ -415,10 +447,7 @@ impl Transaction {
             id.to_string(),
             state.as_str()
         )?;
-        match held {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(held, StoreError::Conflict)
     }
 
     /// Notes how an order was accepted: whether the card is charged, and what is called at the end.
@@ -467,10 +496,7 @@ impl Transaction {
             delivered_id,
             now.micros()
         )?;
-        match delivered {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(delivered, StoreError::Conflict)
     }
 
     /// Notes that what a line became was taken back. [`StoreError::Conflict`] when it was already.
@@ -482,9 +508,6 @@ impl Transaction {
             id.to_string(),
             place
         )?;
-        match taken {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(taken, StoreError::Conflict)
     }
 }

@@ -1,6 +1,6 @@
 use wayleave_core::{Membership, PartnerId, Timestamp};
 
-use crate::{ChangedNoun, Reader, StoreError, Transaction};
+use crate::{ChangedNoun, Reader, StoreError, Transaction, must_touch};
 
 /// A partner as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,9 +85,7 @@ impl Transaction {
             partner.created_at.micros(),
             partner.plan.as_deref()
         )?;
-        if added == 0 {
-            return Err(StoreError::Conflict);
-        }
+        must_touch(added, StoreError::Conflict)?;
         self.changed(ChangedNoun::Partner, partner.id);
         Ok(())
     }
@@ -100,9 +98,7 @@ impl Transaction {
             id.to_string(),
             name
         )?;
-        if found == 0 {
-            return Err(StoreError::NotFound);
-        }
+        must_touch(found, StoreError::NotFound)?;
         self.changed(ChangedNoun::Partner, id);
         Ok(())
     }
@@ -119,9 +115,7 @@ impl Transaction {
             id.to_string(),
             membership.as_str()
         )?;
-        if found == 0 {
-            return Err(StoreError::NotFound);
-        }
+        must_touch(found, StoreError::NotFound)?;
         self.changed(ChangedNoun::Partner, id);
         Ok(())
     }
@@ -133,9 +127,7 @@ impl Transaction {
             id.to_string(),
             plan
         )?;
-        if found == 0 {
-            return Err(StoreError::NotFound);
-        }
+        must_touch(found, StoreError::NotFound)?;
         self.changed(ChangedNoun::Partner, id);
         Ok(())
     }

@@ -1,6 +1,6 @@
 use wayleave_core::{OrderId, PartnerId, PlanTermId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A plan that a partner has for a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +37,18 @@ type Row = (
     Option<i64>,
 );
 
+/// The columns of a [`Row`], in its order.
+macro_rules! select_plan_terms {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at,
+                    ends_at, ended_at
+             FROM plan_term ",
+            $rest
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<PlanTerm, StoreError> {
     Ok(PlanTerm {
         id: StoreError::read("plan", &row.0)?,
@@ -60,9 +72,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at, ends_at,
-                    ended_at
-             FROM plan_term WHERE partner_id = $1 AND ended_at IS NULL ORDER BY ends_at, id",
+            select_plan_terms!("WHERE partner_id = $1 AND ended_at IS NULL ORDER BY ends_at, id"),
             partner_id.to_string()
         )?;
         rows.into_iter().map(from_row).collect()
@@ -73,9 +83,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at, ends_at,
-                    ended_at
-             FROM plan_term WHERE id = $1",
+            select_plan_terms!("WHERE id = $1"),
             id.to_string()
         )?;
         rows.into_iter().next().map(from_row).transpose()
@@ -92,9 +100,9 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at, ends_at,
-                    ended_at
-             FROM plan_term WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3",
+            select_plan_terms!(
+                "WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3"
+            ),
             after.map(|id| id.to_string()).unwrap_or_default(),
             partner.map(|id| id.to_string()).unwrap_or_default(),
             limit
@@ -107,9 +115,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, partner_id, order_id, plan, catalogue_version, renews, starts_at, ends_at,
-                    ended_at
-             FROM plan_term WHERE ended_at IS NULL ORDER BY partner_id, ends_at, id"
+            select_plan_terms!("WHERE ended_at IS NULL ORDER BY partner_id, ends_at, id")
         )?;
         rows.into_iter().map(from_row).collect()
     }
@@ -152,9 +158,7 @@ impl Transaction {
             id.to_string(),
             now.micros()
         )?;
-        if ended == 0 {
-            return Err(StoreError::NotFound);
-        }
+        must_touch(ended, StoreError::NotFound)?;
         self.changed(crate::ChangedNoun::Partner, partner_id);
         Ok(())
     }

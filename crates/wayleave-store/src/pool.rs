@@ -1,7 +1,7 @@
 use wayleave_core::{CustomerId, PartnerId, PoolId, Timestamp};
 
 use crate::instance::{Belongs, containing};
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A pool of licences.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -367,10 +367,7 @@ impl Transaction {
             number,
             licences
         )?;
-        match taken {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(()),
-        }
+        must_touch(taken, StoreError::Conflict)
     }
 
     /// Takes licences of a version back from a pool, as many as are still there.
@@ -425,9 +422,6 @@ impl Transaction {
             pool_version,
             number
         )?;
-        match removed {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        must_touch(removed, StoreError::NotFound)
     }
 }

@@ -1,6 +1,6 @@
 use wayleave_core::{OriginSet, PartnerId, PropertyId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A content site of a partner, as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,11 +84,7 @@ impl Transaction {
             property.origins.to_string(),
             property.created_at.micros()
         )?;
-        if added == 0 {
-            Err(StoreError::Conflict)
-        } else {
-            Ok(())
-        }
+        must_touch(added, StoreError::Conflict)
     }
 
     /// Gives a property another name or other origins; `None` leaves them.
@@ -107,10 +103,6 @@ impl Transaction {
             name.map(str::to_owned),
             origins.map(OriginSet::to_string)
         )?;
-        if found == 0 {
-            Err(StoreError::NotFound)
-        } else {
-            Ok(())
-        }
+        must_touch(found, StoreError::NotFound)
     }
 }

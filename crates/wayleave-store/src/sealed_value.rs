@@ -1,4 +1,4 @@
-use crate::{Reader, StoreError, Transaction};
+use crate::{Reader, StoreError, Transaction, must_touch};
 
 /// A text of our own, sealed under a master key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,10 +40,6 @@ impl Transaction {
             &value.master_key_id,
             &value.sealed
         )?;
-        if added == 0 {
-            Err(StoreError::Conflict)
-        } else {
-            Ok(())
-        }
+        must_touch(added, StoreError::Conflict)
     }
 }

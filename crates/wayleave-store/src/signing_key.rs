@@ -1,6 +1,6 @@
 use wayleave_core::Timestamp;
 
-use crate::{ChangedNoun, Reader, StoreError, Transaction};
+use crate::{ChangedNoun, Reader, StoreError, Transaction, must_touch};
 
 /// A key that signs tokens, as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,9 +65,7 @@ impl Transaction {
             key.signs_from_at.micros(),
             key.created_at.micros()
         )?;
-        if added == 0 {
-            return Err(StoreError::Conflict);
-        }
+        must_touch(added, StoreError::Conflict)?;
         self.changed(ChangedNoun::SigningKey, &key.kid);
         Ok(())
     }
