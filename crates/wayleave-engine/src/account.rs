@@ -51,20 +51,21 @@ impl Engine {
 
     /// The account of a partner; opened where there is none yet.
     pub async fn account(&self, partner_id: PartnerId) -> Result<Account, Refusal> {
-        let (account, partner) = self
+        let known = self
             .store
-            .read(move |reader| {
-                Box::pin(async move {
-                    Ok((
-                        reader.account(partner_id).await?,
-                        reader.partner(partner_id).await?,
-                    ))
-                })
-            })
+            .read(move |reader| Box::pin(reader.account(partner_id)))
             .await?;
-        if let Some(account) = account {
-            return Ok(account);
+        match known {
+            Some(account) => Ok(account),
+            None => self.open_account(partner_id).await,
         }
+    }
+
+    async fn open_account(&self, partner_id: PartnerId) -> Result<Account, Refusal> {
+        let partner = self
+            .store
+            .read(move |reader| Box::pin(reader.partner(partner_id)))
+            .await?;
         let partner = partner.ok_or(Refusal::NotFound { noun: "partner" })?;
         let account = Account {
             partner_id,

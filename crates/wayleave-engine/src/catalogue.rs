@@ -25,7 +25,9 @@ pub struct CatalogueVersion {
 impl CatalogueVersion {
     /// What there is before an operator has put anything.
     pub(crate) fn nothing() -> Result<Self, Refusal> {
-        let currency: Currency = FIRST_CURRENCY.parse().map_err(|error| corrupt(&error))?;
+        let currency: Currency = FIRST_CURRENCY
+            .parse()
+            .map_err(|error| StoreError::corrupt("catalogue", error))?;
         Ok(CatalogueVersion {
             version: 0,
             catalogue: Catalogue::empty(currency),
@@ -35,16 +37,10 @@ impl CatalogueVersion {
     fn read(stored: &StoredCatalogue) -> Result<Self, Refusal> {
         Ok(CatalogueVersion {
             version: stored.version,
-            catalogue: serde_json::from_str(&stored.document).map_err(|error| corrupt(&error))?,
+            catalogue: serde_json::from_str(&stored.document)
+                .map_err(|error| StoreError::corrupt("catalogue", error))?,
         })
     }
-}
-
-fn corrupt(error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::Store(StoreError::Corrupt {
-        noun: "catalogue",
-        why: error.to_string(),
-    })
 }
 
 impl Engine {
@@ -83,7 +79,8 @@ impl Engine {
             field: "catalogue",
             why: error.to_string(),
         })?;
-        let document = serde_json::to_string(&catalogue).map_err(|error| corrupt(&error))?;
+        let document = serde_json::to_string(&catalogue)
+            .map_err(|error| StoreError::corrupt("catalogue", error))?;
         let stored = self
             .store
             .read(|reader| Box::pin(reader.newest_catalogue()))

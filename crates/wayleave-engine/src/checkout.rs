@@ -527,19 +527,11 @@ pub(crate) fn is_monthly(details: &LineDetails) -> bool {
 }
 
 pub(crate) fn details_json(details: &LineDetails) -> Result<String, Refusal> {
-    serde_json::to_string(details).map_err(|error| {
-        Refusal::Store(StoreError::Corrupt {
-            noun: "line of an order",
-            why: error.to_string(),
-        })
-    })
+    Ok(serde_json::to_string(details)
+        .map_err(|error| StoreError::corrupt("line of an order", error))?)
 }
 
 pub(crate) fn read_details(text: &str) -> Result<LineDetails, Refusal> {
-    serde_json::from_str(text).map_err(|error| {
-        Refusal::Store(StoreError::Corrupt {
-            noun: "line of an order",
-            why: error.to_string(),
-        })
-    })
+    Ok(serde_json::from_str(text)
+        .map_err(|error| StoreError::corrupt("line of an order", error))?)
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wayleave_core::order::Processing;
 use wayleave_core::{
-    Choice, InstanceId, LineDetails, NewInstance, OrderId, PlanTermId, PoolId, ProductKind,
-    Timestamp,
+    Choice, InstanceId, LineDetails, NewInstance, PlanTermId, PoolId, ProductKind, Timestamp,
 };
 use wayleave_store::{Instance, Job, Order, OrderLine, PlanTerm, Pool, StoreError, Transaction};
 
@@ -92,18 +91,17 @@ impl Engine {
     /// Delivers one line; where that will never work, takes the order back.
     pub(crate) async fn deliver(
         &self,
-        id: OrderId,
+        order: &Order,
         processing: Processing,
         line: OrderLine,
     ) -> Result<Option<String>, Refusal> {
-        let order = self.order_by_id(id).await?.order;
-        let delivery = match self.prepare(&order, &line).await {
+        let delivery = match self.prepare(order, &line).await {
             Ok(delivery) => delivery,
             Err(Undelivered::NotNow(why)) => return Ok(Some(why)),
-            Err(Undelivered::Never(why)) => return self.give_up(&order, processing, &why).await,
+            Err(Undelivered::Never(why)) => return self.give_up(order, processing, &why).await,
             Err(Undelivered::Refusal(refusal)) => return Err(refusal),
         };
-        let now = self.now();
+        let (id, now) = (order.id, self.now());
         let delivered = self.store.write(now, move |transaction| {
             Box::pin(async move {
                 must_not_be_given_back(transaction, id).await?;
@@ -116,7 +114,7 @@ impl Engine {
                 self.catch_up_soon().await;
                 Ok(None)
             }
-            Err(StoreError::Refused(why)) => self.give_up(&order, processing, why).await,
+            Err(StoreError::Refused(why)) => self.give_up(order, processing, why).await,
             Err(error) => Err(Refusal::Store(error)),
         }
     }
@@ -202,7 +200,8 @@ impl Engine {
             is_demo,
             is_monthly: wanted.is_monthly,
             renews: wanted.renews,
-            made_of: serde_json::to_string(&made_of).map_err(|error| corrupt(&error))?,
+            made_of: serde_json::to_string(&made_of)
+                .map_err(|error| StoreError::corrupt("instance", error))?,
             renewal_at: match is_demo {
                 true => now.plus(DAY * catalogue.demo_days),
                 false => now.plus_months(line.price.months),
@@ -484,10 +483,7 @@ impl Engine {
     }
 
     /// Removes a demonstration whose time is over and that nobody bought.
-    pub(crate) async fn end_demo(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<InstanceId>() else {
-            return Ok(Attempt::GivenUp("this is no instance".to_owned()));
-        };
+    pub(crate) async fn end_demo(&self, id: InstanceId) -> Result<Attempt, Refusal> {
         let found = self.store.read(move |reader| Box::pin(reader.instance(id)));
         match found.await? {
             Some(instance) if instance.is_demo && instance.removed_at.is_none() => {
@@ -581,11 +577,4 @@ async fn write(
             Ok(term.id.to_string())
         }
     }
-}
-
-fn corrupt(error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::Store(StoreError::Corrupt {
-        noun: "instance",
-        why: error.to_string(),
-    })
 }

@@ -37,10 +37,7 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn attempt_hook(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<OrderId>() else {
-            return Ok(Attempt::GivenUp("this is no order".to_owned()));
-        };
+    pub(crate) async fn attempt_hook(&self, job: &Job, id: OrderId) -> Result<Attempt, Refusal> {
         let order = self.order_by_id(id).await?.order;
         let Some(url) = &order.hook_url else {
             return Ok(Attempt::Done);

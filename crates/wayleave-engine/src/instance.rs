@@ -10,7 +10,7 @@ use crate::audit::{Act, Actor};
 use crate::checkout::{Buyer, OrderRefusal, OrderWithLines};
 use crate::delivery::MadeOf;
 use crate::engine::Engine;
-use crate::listing::{Listed, Page, Whose, belongs, customers};
+use crate::listing::{Listed, Page, Whose, belongs, with_customers};
 use crate::once::{Claim, note_effect};
 use crate::ports::random;
 
@@ -46,13 +46,7 @@ impl Engine {
                 };
                 let rows = reader.instances(&filter, page.start, page.length).await?;
                 let total = reader.count_instances(&filter).await?;
-                let ids = rows.iter().filter_map(|row| row.customer_id);
-                let customers = customers(reader, buyer, ids).await?;
-                Ok(Listed {
-                    rows,
-                    total,
-                    customers,
-                })
+                with_customers(reader, buyer, (rows, total), |row| row.customer_id).await
             })
         });
         listed.await.map_err(Refusal::Store)
@@ -96,7 +90,8 @@ impl Engine {
             .upgrade(&instance.account_name, version)
             .await?;
         let remade = MadeOf { version, ..made_of };
-        let remade = serde_json::to_string(&remade).map_err(|error| corrupt(&error))?;
+        let remade = serde_json::to_string(&remade)
+            .map_err(|error| StoreError::corrupt("instance", error))?;
         let (id, now) = (instance.id, self.now());
         self.store
             .write(now, move |transaction| {
@@ -188,7 +183,8 @@ impl Engine {
 
 /// What an instance is made of.
 pub fn read_made_of(instance: &Instance) -> Result<MadeOf, Refusal> {
-    serde_json::from_str(&instance.made_of).map_err(|error| corrupt(&error))
+    Ok(serde_json::from_str(&instance.made_of)
+        .map_err(|error| StoreError::corrupt("instance", error))?)
 }
 
 fn gone(error: StoreError) -> OrderRefusal {
@@ -196,11 +192,4 @@ fn gone(error: StoreError) -> OrderRefusal {
         StoreError::NotFound => OrderRefusal::NotFound("instance"),
         other => other.into(),
     }
-}
-
-fn corrupt(error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::Store(StoreError::Corrupt {
-        noun: "instance",
-        why: error.to_string(),
-    })
 }

@@ -164,21 +164,31 @@ impl Engine {
     }
 
     async fn attempt(&self, job: &Job) -> Attempt {
-        let Ok(kind) = job.kind.parse::<JobKind>() else {
-            return Attempt::GivenUp("this version knows no such job".to_owned());
+        let attempted = match job.kind.parse() {
+            Ok(kind) => self.attempt_kind(kind, job).await,
+            Err(_) => return Attempt::GivenUp("this version knows no such job".to_owned()),
         };
-        let attempted = match kind {
-            JobKind::Advance => self.attempt_to_advance(job).await,
-            JobKind::ExpireQuote => self.expire_quote(job).await,
-            JobKind::Hook => self.attempt_hook(job).await,
-            JobKind::Mail => self.send_mail(job).await,
-            JobKind::EndDemo => self.end_demo(job).await,
-            JobKind::Renew => self.attempt_renewal(job).await,
-            JobKind::Remind => self.remind(job).await,
-            JobKind::EndPlan => self.attempt_to_end_plan(job).await,
-            JobKind::GiveBack => self.attempt_to_give_back(job).await,
-        };
-        attempted.unwrap_or_else(|error| Attempt::Again(error.to_string()))
+        match attempted {
+            Ok(attempt) => attempt,
+            Err(NotAttempted::OtherObject) => {
+                Attempt::GivenUp("it is to be done to something else".to_owned())
+            }
+            Err(NotAttempted::Refusal(error)) => Attempt::Again(error.to_string()),
+        }
+    }
+
+    async fn attempt_kind(&self, kind: JobKind, job: &Job) -> Result<Attempt, NotAttempted> {
+        Ok(match kind {
+            JobKind::Advance => self.attempt_to_advance(object(job)?).await?,
+            JobKind::ExpireQuote => self.expire_quote(object(job)?).await?,
+            JobKind::Hook => self.attempt_hook(job, object(job)?).await?,
+            JobKind::Mail => self.send_mail(job).await?,
+            JobKind::EndDemo => self.end_demo(object(job)?).await?,
+            JobKind::Renew => self.attempt_renewal(job, object(job)?).await?,
+            JobKind::Remind => self.remind(job, object(job)?).await?,
+            JobKind::EndPlan => self.attempt_to_end_plan(job, object(job)?).await?,
+            JobKind::GiveBack => self.attempt_to_give_back(job, object(job)?).await?,
+        })
     }
 
     /// Notes how an attempt under a lease ended; nothing where the job was begun anew meanwhile, or
@@ -189,58 +199,50 @@ impl Engine {
         until: Timestamp,
         attempt: Attempt,
     ) -> Result<(), Refusal> {
-        let now = self.now();
-        let environment = self.environment();
-        let noted = match attempt {
+        let (environment, now) = (self.environment(), self.now());
+        let (again_at, error) = match attempt {
             Attempt::Done => {
-                self.store
-                    .write(now, move |transaction| {
-                        Box::pin(
-                            async move { transaction.end_leased_job(&job.name, until, now).await },
-                        )
-                    })
-                    .await
+                let done = self.store.write(now, move |transaction| {
+                    Box::pin(async move { transaction.end_leased_job(&job.name, until, now).await })
+                });
+                return done.await.map_err(Refusal::Store);
             }
-            Attempt::Later(at) => {
-                self.store
-                    .write(now, move |transaction| {
-                        Box::pin(async move {
-                            transaction
-                                .postpone_job((&job.name, until), Some(at), "", now)
-                                .await
-                        })
-                    })
-                    .await
-            }
+            Attempt::Later(at) => (Some(at), String::new()),
             Attempt::Again(error) => {
                 tracing::warn!(%environment, job = job.name, error, "a job is tried again later");
-                let again_at = now.plus(wait_after(job.attempts));
-                self.store
-                    .write(now, move |transaction| {
-                        Box::pin(async move {
-                            let again_at = Some(again_at);
-                            transaction
-                                .postpone_job((&job.name, until), again_at, &error, now)
-                                .await
-                        })
-                    })
-                    .await
+                (Some(now.plus(wait_after(job.attempts))), error)
             }
             Attempt::GivenUp(error) => {
                 tracing::error!(%environment, job = job.name, error, "a job was given up");
-                self.store
-                    .write(now, move |transaction| {
-                        Box::pin(async move {
-                            transaction
-                                .postpone_job((&job.name, until), None, &error, now)
-                                .await
-                        })
-                    })
-                    .await
+                (None, error)
             }
         };
-        noted.map_err(Refusal::Store)
+        let noted = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                let job = (job.name.as_str(), until);
+                transaction.postpone_job(job, again_at, &error, now).await
+            })
+        });
+        noted.await.map_err(Refusal::Store)
     }
+}
+
+/// Why an attempt came to no end of its own.
+enum NotAttempted {
+    /// The id is not of what such a job is done to.
+    OtherObject,
+    Refusal(Refusal),
+}
+
+impl From<Refusal> for NotAttempted {
+    fn from(refusal: Refusal) -> Self {
+        NotAttempted::Refusal(refusal)
+    }
+}
+
+/// What a job is done to.
+fn object<T: FromStr>(job: &Job) -> Result<T, NotAttempted> {
+    job.object.parse().map_err(|_| NotAttempted::OtherObject)
 }
 
 /// What a job is called that does something to an object.

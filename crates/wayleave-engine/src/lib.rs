@@ -28,6 +28,7 @@ mod integration;
 mod job;
 mod limit;
 mod listing;
+mod mail;
 mod nonces;
 mod numbered;
 mod once;

@@ -76,8 +76,23 @@ pub(crate) async fn belongs(
     Ok(wanted.filter(|wanted| only.is_none_or(|only| only == *wanted)))
 }
 
+/// A page with the customers of what is on it.
+pub(crate) async fn with_customers<T>(
+    reader: &mut Reader,
+    buyer: Buyer,
+    (rows, total): (Vec<T>, i64),
+    customer_of: impl Fn(&T) -> Option<CustomerId>,
+) -> Result<Listed<T>, StoreError> {
+    let customers = customers(reader, buyer, rows.iter().filter_map(customer_of)).await?;
+    Ok(Listed {
+        rows,
+        total,
+        customers,
+    })
+}
+
 /// The customers of a partner that are named, each once.
-pub(crate) async fn customers(
+async fn customers(
     reader: &mut Reader,
     buyer: Buyer,
     ids: impl Iterator<Item = CustomerId>,

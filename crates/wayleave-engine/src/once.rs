@@ -144,12 +144,10 @@ impl Engine {
                 body: row.body,
             }));
         }
-        let number = row.body.parse().map_err(|_| {
-            Refusal::Store(StoreError::Corrupt {
-                noun: "idempotency key",
-                why: "it has no number".to_owned(),
-            })
-        })?;
+        let number = row.body.parse();
+        let number = number
+            .map_err(|_| StoreError::corrupt("idempotency key", "it has no number"))
+            .map_err(Refusal::Store)?;
         Ok(Some(Earlier::Done { number }))
     }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use wayleave_core::order::{Processing, Standing, Transition};
-use wayleave_core::{ChargeId, MailId, OrderId, OrderState, Timestamp};
+use wayleave_core::{ChargeId, OrderId, OrderState};
 use wayleave_store::{
     Charge, ChargeState, Job, JobState, Order, OrderLine, StoreError, Transaction,
 };
@@ -38,22 +38,13 @@ enum Step {
     /// The processor has to say what became of the charge.
     Charge(Processing, Charge),
     /// A line has to be delivered.
-    Deliver(Processing, OrderLine),
+    Deliver(Box<Order>, Processing, Box<OrderLine>),
     /// Everything is delivered.
-    Complete(Processing),
+    Complete(Box<Order>, Processing),
     /// It was given up; why.
     GiveBack(Processing, String),
     /// Nothing.
-    Rest(OrderState),
-}
-
-/// How far an order came.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Advanced {
-    /// As far as it comes by itself.
-    To(OrderState),
-    /// Something outside did not do its part yet.
-    Waits(String),
+    Rest,
 }
 
 impl Engine {
@@ -210,33 +201,32 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn attempt_to_advance(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse() else {
-            return Ok(Attempt::GivenUp("this is no order".to_owned()));
-        };
+    pub(crate) async fn attempt_to_advance(&self, id: OrderId) -> Result<Attempt, Refusal> {
         Ok(match self.advance(id).await? {
-            Advanced::To(_) => Attempt::Done,
-            Advanced::Waits(why) => Attempt::Again(why),
+            None => Attempt::Done,
+            Some(why) => Attempt::Again(why),
         })
     }
 
     /// Takes an order from wherever it stands as far as it comes. Every step is one transaction, and
     /// what is outside is asked under a key that was stored before, so that it may be called at any
-    /// time, and twice.
-    async fn advance(&self, id: OrderId) -> Result<Advanced, Refusal> {
+    /// time, and twice. Gives what it has to wait for, where something outside did not do its part yet.
+    async fn advance(&self, id: OrderId) -> Result<Option<String>, Refusal> {
         loop {
             let stepped = match self.next_step(id).await? {
                 Step::Charge(processing, charge) => self.take_charge(processing, charge).await,
-                Step::Deliver(processing, line) => self.deliver(id, processing, line).await,
-                Step::Complete(processing) => self.complete(id, processing).await,
+                Step::Deliver(order, processing, line) => {
+                    self.deliver(&order, processing, *line).await
+                }
+                Step::Complete(order, processing) => self.complete(&order, processing).await,
                 Step::GiveBack(processing, why) => {
                     self.take_order_back(processing.refund(), &why).await
                 }
-                Step::Rest(state) => return Ok(Advanced::To(state)),
+                Step::Rest => return Ok(None),
             };
             match stepped {
                 Ok(None) => {}
-                Ok(Some(why)) => return Ok(Advanced::Waits(why)),
+                Ok(Some(why)) => return Ok(Some(why)),
                 // Somebody else took this step: see what is next.
                 Err(Refusal::Store(StoreError::Conflict)) => {}
                 Err(error) => return Err(error),
@@ -260,7 +250,7 @@ impl Engine {
         let (order, lines, charges, giving_back) = read;
         let processing = match Standing::of(id, order.state) {
             Standing::Processing(processing) => processing,
-            _ => return Ok(Step::Rest(order.state)),
+            _ => return Ok(Step::Rest),
         };
         // Whichever it is: ids follow the clock, which may have been set back between two of them.
         let is_unknown = |charge: &Charge| charge.state == ChargeState::Unknown;
@@ -272,8 +262,8 @@ impl Engine {
         }
         let next = lines.into_iter().find(|line| line.delivered_at.is_none());
         Ok(match next {
-            Some(line) => Step::Deliver(processing, line),
-            None => Step::Complete(processing),
+            Some(line) => Step::Deliver(Box::new(order), processing, Box::new(line)),
+            None => Step::Complete(Box::new(order), processing),
         })
     }
 
@@ -326,13 +316,12 @@ impl Engine {
 
     async fn complete(
         &self,
-        id: OrderId,
+        order: &Order,
         processing: Processing,
     ) -> Result<Option<String>, Refusal> {
-        let found = self.order_by_id(id).await?;
-        let (transition, now) = (processing.complete(), self.now());
-        let hook = found.order.hook_url.is_some();
-        let hook = hook.then(|| self.job(JobKind::Hook, found.order.partner_id, id, now));
+        let (id, transition, now) = (order.id, processing.complete(), self.now());
+        let hook = order.hook_url.is_some();
+        let hook = hook.then(|| self.job(JobKind::Hook, order.partner_id, id, now));
         let advance = job_name(JobKind::Advance, id);
         let completed = self.store.write(now, move |transaction| {
             Box::pin(async move {
@@ -397,10 +386,11 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn attempt_to_give_back(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<OrderId>() else {
-            return Ok(Attempt::GivenUp("this is no order".to_owned()));
-        };
+    pub(crate) async fn attempt_to_give_back(
+        &self,
+        job: &Job,
+        id: OrderId,
+    ) -> Result<Attempt, Refusal> {
         let order = self.order_by_id(id).await?.order;
         let transition = match Standing::of(id, order.state) {
             Standing::Processing(processing) => processing.refund(),
@@ -468,10 +458,7 @@ impl Engine {
         refunded.await.map(|()| None).map_err(Refusal::Store)
     }
 
-    pub(crate) async fn expire_quote(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<OrderId>() else {
-            return Ok(Attempt::GivenUp("this is no order".to_owned()));
-        };
+    pub(crate) async fn expire_quote(&self, id: OrderId) -> Result<Attempt, Refusal> {
         let found = self.order_by_id(id).await?;
         let Standing::Quote(quote) = Standing::of(id, found.order.state) else {
             return Ok(Attempt::Done);
@@ -484,40 +471,6 @@ impl Engine {
             Ok(()) => Ok(Attempt::Done),
             Err(error) => done_on_conflict(error),
         }
-    }
-
-    /// The mail that tells a partner about an order, as a job in the outbox.
-    pub(crate) fn mail_job(
-        &self,
-        order: &Order,
-        recipient: &str,
-        subject: String,
-        body: String,
-    ) -> Job {
-        let now = self.now();
-        let id = MailId::new(now, random(&*self.randomness));
-        let payload = serde_json::json!({
-            "recipient": recipient,
-            "subject": subject,
-            "body": body,
-        });
-        Job {
-            payload: payload.to_string(),
-            ..self.job(JobKind::Mail, order.partner_id, id, now)
-        }
-    }
-
-    /// Delivers mail: into the pretended mailbox.
-    pub(crate) async fn send_mail(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Some(mail) = read_mail(job, self.now()) else {
-            return Ok(Attempt::GivenUp("this is no mail".to_owned()));
-        };
-        self.store
-            .write(self.now(), move |transaction| {
-                Box::pin(async move { transaction.add_mail(&mail).await })
-            })
-            .await?;
-        Ok(Attempt::Done)
     }
 }
 
@@ -543,19 +496,6 @@ pub(crate) async fn must_not_be_given_back(
     }
 }
 
-fn read_mail(job: &Job, now: Timestamp) -> Option<wayleave_store::Mail> {
-    let payload: serde_json::Value = serde_json::from_str(&job.payload).ok()?;
-    let member = |name: &str| payload.get(name)?.as_str().map(str::to_owned);
-    Some(wayleave_store::Mail {
-        id: job.object.parse().ok()?,
-        partner_id: job.partner_id,
-        recipient: member("recipient")?,
-        subject: member("subject")?,
-        body: member("body")?,
-        created_at: now,
-    })
-}
-
 fn has_monthly(lines: &[OrderLine]) -> Result<bool, OrderRefusal> {
     for line in lines {
         if is_monthly(&read_details(&line.details)?) {
@@ -568,9 +508,6 @@ fn has_monthly(lines: &[OrderLine]) -> Result<bool, OrderRefusal> {
 fn other(refusal: OrderRefusal) -> Refusal {
     match refusal {
         OrderRefusal::Other(refusal) => refusal,
-        refusal => Refusal::Store(StoreError::Corrupt {
-            noun: "order",
-            why: refusal.to_string(),
-        }),
+        refusal => StoreError::corrupt("order", refusal).into(),
     }
 }

@@ -57,8 +57,12 @@ impl Engine {
         let counts = |term: &&PlanTerm| term.starts_at <= now && now < term.ends_at;
         for term in terms.iter().filter(counts) {
             let grants = self.grants_of(term).await?;
-            let scopes = grants.scopes().map_err(|why| corrupt(&why))?;
-            let limits = grants.limits().map_err(|why| corrupt(&why))?;
+            let scopes = grants
+                .scopes()
+                .map_err(|why| StoreError::corrupt("plan", why))?;
+            let limits = grants
+                .limits()
+                .map_err(|why| StoreError::corrupt("plan", why))?;
             let plan = self.limits.put_sold_plan(&sold_name(&term.plan), &limits);
             let before = bought.take().map(|bought| bought.scopes);
             bought = Some(Bought {
@@ -82,13 +86,6 @@ impl Engine {
         let found = plans.find(|(_, grants)| grants.plan == term.plan);
         found
             .map(|(_, grants)| grants.clone())
-            .ok_or_else(|| corrupt("no catalogue knows the plan"))
+            .ok_or_else(|| StoreError::corrupt("plan", "no catalogue knows the plan").into())
     }
-}
-
-fn corrupt(why: &str) -> Refusal {
-    Refusal::Store(StoreError::Corrupt {
-        noun: "plan",
-        why: why.to_owned(),
-    })
 }

@@ -7,7 +7,7 @@ use crate::Refusal;
 use crate::audit::{Act, Actor};
 use crate::checkout::{Buyer, OrderRefusal};
 use crate::engine::Engine;
-use crate::listing::{Listed, Page, Whose, belongs, customers};
+use crate::listing::{Listed, Page, Whose, belongs, with_customers};
 use crate::once::{Claim, note_effect};
 
 /// Which pools are looked for.
@@ -45,13 +45,7 @@ impl Engine {
                 };
                 let rows = reader.pools(&filter, page.start, page.length).await?;
                 let total = reader.count_pools(&filter).await?;
-                let ids = rows.iter().filter_map(|row| row.pool.customer_id);
-                let customers = customers(reader, buyer, ids).await?;
-                Ok(Listed {
-                    rows,
-                    total,
-                    customers,
-                })
+                with_customers(reader, buyer, (rows, total), |row| row.pool.customer_id).await
             })
         });
         listed.await.map_err(Refusal::Store)

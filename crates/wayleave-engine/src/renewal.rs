@@ -26,10 +26,11 @@ fn renewal_id(job: &Job) -> OrderId {
 
 impl Engine {
     /// Renews an instance at the end of its term, or ends it.
-    pub(crate) async fn attempt_renewal(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<InstanceId>() else {
-            return Ok(Attempt::GivenUp("this is no instance".to_owned()));
-        };
+    pub(crate) async fn attempt_renewal(
+        &self,
+        job: &Job,
+        id: InstanceId,
+    ) -> Result<Attempt, Refusal> {
         let found = self.store.read(move |reader| Box::pin(reader.instance(id)));
         let Some(instance) = found.await? else {
             return Ok(Attempt::Done);
@@ -128,10 +129,7 @@ impl Engine {
     }
 
     /// Reminds of the end of a term.
-    pub(crate) async fn remind(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<InstanceId>() else {
-            return Ok(Attempt::GivenUp("this is no instance".to_owned()));
-        };
+    pub(crate) async fn remind(&self, job: &Job, id: InstanceId) -> Result<Attempt, Refusal> {
         let found = self.store.read(move |reader| Box::pin(reader.instance(id)));
         let Some(instance) = found.await? else {
             return Ok(Attempt::Done);
@@ -159,10 +157,11 @@ impl Engine {
     }
 
     /// Ends a plan whose term is over, after its next term was ordered where it goes on.
-    pub(crate) async fn attempt_to_end_plan(&self, job: &Job) -> Result<Attempt, Refusal> {
-        let Ok(id) = job.object.parse::<PlanTermId>() else {
-            return Ok(Attempt::GivenUp("this is no plan".to_owned()));
-        };
+    pub(crate) async fn attempt_to_end_plan(
+        &self,
+        job: &Job,
+        id: PlanTermId,
+    ) -> Result<Attempt, Refusal> {
         let (partner_id, now) = (job.partner_id, self.now());
         let terms = self
             .store
