@@ -142,10 +142,12 @@ on_both_databases! {
 fn undo_later_steps(sql: &mut RawSql) {
     let first = root().join("crates/wayleave-store/migrations/0001_credentials.sql");
     let first = std::fs::read_to_string(first).expect("the first step");
+    // SQLite knows no such word, and minds no reference from a table without rows.
+    let cascade = if sql.is_postgres() { " CASCADE" } else { "" };
     for table in sql.tables() {
         let Some((_, columns)) = first.split_once(&format!("CREATE TABLE {table} (")) else {
             if table != "meta" {
-                sql.run(&format!("DROP TABLE {table}"));
+                sql.run(&format!("DROP TABLE {table}{cascade}"));
             }
             continue;
         };
