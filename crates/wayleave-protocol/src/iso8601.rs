@@ -2,7 +2,8 @@
 //! extended (`2027-03-16T10:20:28Z`), and extended with milliseconds (`2027-03-16T10:20:28.500Z`).
 //!
 //! Each reader takes its one form: other zones, other precisions, small letters, leap seconds and
-//! dates that are not in the calendar are refused.
+//! dates that are not in the calendar are refused. Only [`parse_any_us`], for bodies whose clients
+//! differ, takes what they send.
 
 use crate::http_date::{civil_from_days, days_from_civil, days_in_month, number};
 
@@ -55,6 +56,76 @@ pub fn parse_extended_ms(text: &str) -> Option<i64> {
     }
     let whole_s = date_and_time(b[..19].try_into().ok()?)?;
     Some(whole_s * 1000 + number(&b[20..23])?)
+}
+
+/// Reads the extended form as clients of the content APIs write it: a date alone, or with hours and
+/// minutes, seconds, and up to nine digits of a fraction; with `Z`, an offset, or without a zone,
+/// which is UTC. Microseconds since 1970-01-01T00:00:00Z, rounded down.
+///
+/// ```
+/// use wayleave_protocol::iso8601::parse_any_us;
+/// let at = Some(1_805_192_428_250_000);
+/// assert_eq!(parse_any_us("2027-03-16T10:20:28.2500000Z"), at);
+/// assert_eq!(parse_any_us("2027-03-16T12:20:28.25+02:00"), at);
+/// assert_eq!(parse_any_us("2027-03-16"), Some(1_805_155_200_000_000));
+/// assert_eq!(parse_any_us("16.3.2027"), None);
+/// ```
+pub fn parse_any_us(text: &str) -> Option<i64> {
+    let (date, rest) = text.as_bytes().split_at_checked(10)?;
+    if date[4] != b'-' || date[7] != b'-' {
+        return None;
+    }
+    let day_s = days([&date[..4], &date[5..7], &date[8..10]])? * DAY_S;
+    let Some((b'T' | b't' | b' ', rest)) = rest.split_first() else {
+        return rest.is_empty().then_some(day_s * 1_000_000);
+    };
+    let (clock, rest) = rest.split_at_checked(5)?;
+    if clock[2] != b':' {
+        return None;
+    }
+    let (second, rest) = match rest.split_first() {
+        Some((b':', rest)) => rest.split_at_checked(2)?,
+        _ => (&b"00"[..], rest),
+    };
+    let of_day_s = seconds([&clock[..2], &clock[3..], second])?;
+    let (fraction_us, zone) = match rest.split_first() {
+        Some((b'.', rest)) => fraction(rest)?,
+        _ => (0, rest),
+    };
+    Some((day_s + of_day_s - offset_s(zone)?) * 1_000_000 + fraction_us)
+}
+
+/// Microseconds of one to nine digits after the point, and what follows them.
+fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
+    let is_digit = |byte: &&u8| byte.is_ascii_digit();
+    let length = rest.iter().take_while(is_digit).count();
+    let (digits, rest) = rest.split_at(length);
+    if !(1..=9).contains(&length) {
+        return None;
+    }
+    let kept = &digits[..length.min(6)];
+    let missing = 6 - u32::try_from(kept.len()).ok()?;
+    Some((number(kept)? * 10_i64.pow(missing), rest))
+}
+
+/// Seconds that a zone is before UTC.
+fn offset_s(zone: &[u8]) -> Option<i64> {
+    let (sign, rest) = match zone {
+        [] | [b'Z' | b'z'] => return Some(0),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let (hour, minute) = match rest {
+        [hour @ .., b':', a, b] => (hour, [*a, *b]),
+        [_, _, a, b] => (&rest[..2], [*a, *b]),
+        hour => (hour, *b"00"),
+    };
+    if hour.len() != 2 {
+        return None;
+    }
+    let (hour, minute) = (number(hour)?, number(&minute)?);
+    (hour <= 14 && minute < 60).then_some(sign * (hour * 3600 + minute * 60))
 }
 
 /// Writes seconds since 1970-01-01T00:00:00Z in the basic form. The years 0000 to 9999 have one.

@@ -20,13 +20,18 @@
 //! | [`body_digest`] | what a body must be | RFC 9530 |
 //! | [`signed`] | the four-line signed scheme | docs/signed-requests.md |
 //! | [`sigv4`] | AWS Signature Version 4 | docs/aws-sigv4.md |
+//! | [`decimal`] | decimal numbers without rounding | – |
 //! | [`described`] | signing schemes described as data | docs/described-schemes.md |
 //! | [`iso8601`] | the time forms of ISO 8601 | RFC 3339 |
 //! | [`jwt`] | access tokens and their keys | RFC 9068, RFC 7517, RFC 8725 |
+//! | [`page`] | what a page of a site says of itself | docs/content.md |
+//! | [`return_address`] | where readers go back to | docs/content.md |
+//! | [`xml`] | small XML documents | XML 1.0, Namespaces in XML 1.0 |
 //! | [`secret`] | how secrets are held in memory | – |
 
 pub mod basic;
 pub mod body_digest;
+pub mod decimal;
 pub mod described;
 pub mod form;
 pub mod guid;
@@ -39,8 +44,11 @@ pub mod json;
 pub mod jwt;
 pub mod key_text;
 mod message;
+pub mod page;
+pub mod return_address;
 pub mod secret;
 pub mod signed;
 pub mod sigv4;
+pub mod xml;
 
 pub use message::Message;

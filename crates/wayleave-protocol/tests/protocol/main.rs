@@ -11,6 +11,7 @@ mod signing_vectors;
 mod sigv4;
 mod structured_fields;
 mod wycheproof;
+mod xml_suite;
 
 /// A file under `tests/vectors` of the repository.
 fn vector_path(name: &str) -> std::path::PathBuf {
