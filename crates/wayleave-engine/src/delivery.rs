@@ -185,7 +185,7 @@ impl Engine {
             theme: number_of(wanted.theme, catalogue.themes.first()),
             version: number_of(wanted.version, catalogue.instance_versions.last()),
         };
-        self.must_be_free(&wanted.account_name).await?;
+        self.claim_name(order, &wanted.account_name).await?;
         self.provide(order, line, &wanted.account_name, wanted.displays)
             .await?;
         let now = self.now();
@@ -213,17 +213,16 @@ impl Engine {
         Ok(Delivery::NewInstance(instance, jobs))
     }
 
-    async fn must_be_free(&self, name: &str) -> Result<(), Undelivered> {
-        let wanted = name.to_owned();
-        let taken = self
-            .store
-            .read(move |reader| Box::pin(async move { reader.is_name_taken(&wanted).await }))
-            .await?;
-        match taken {
-            true => Err(Undelivered::Never(format!(
-                "the name {name} was taken meanwhile"
-            ))),
-            false => Ok(()),
+    /// Takes the name before anything is made under it: of two orders at once, one only makes something,
+    /// and takes only that back.
+    async fn claim_name(&self, order: &Order, name: &str) -> Result<(), Undelivered> {
+        let (id, wanted) = (order.id, name.to_owned());
+        let claimed = self.store.write(self.now(), move |transaction| {
+            Box::pin(async move { transaction.claim_name(&wanted, id).await })
+        });
+        match claimed.await {
+            Err(StoreError::Refused(why)) => Err(Undelivered::Never(format!("{name}: {why}"))),
+            claimed => Ok(claimed?),
         }
     }
 
@@ -411,18 +410,9 @@ impl Engine {
                 .await;
         }
         if let LineDetails::NewInstance(wanted) = &details {
-            let name = &wanted.account_name;
-            let delivered = line.delivered_id.as_deref().map(str::parse::<InstanceId>);
-            // Somebody else's instance of this name is not ours to remove.
-            if delivered.is_none() && self.must_be_free(name).await.is_err() {
-                return Ok(Ok(()));
-            }
-            if let Err(error) = self.provisioner.remove(name).await {
-                return Ok(Err(error.to_string()));
-            }
-            if let Some(Ok(id)) = delivered {
-                self.remove_row(id).await?;
-            }
+            return self
+                .take_back_instance(order, line, &wanted.account_name)
+                .await;
         }
         let partner_id = order.partner_id;
         let term = line.delivered_id.as_deref().map(str::parse::<PlanTermId>);
@@ -438,6 +428,43 @@ impl Engine {
             }
         }
         Ok(Ok(()))
+    }
+
+    async fn take_back_instance(
+        &self,
+        order: &Order,
+        line: &OrderLine,
+        name: &str,
+    ) -> Result<Result<(), String>, Refusal> {
+        let delivered = line.delivered_id.as_deref().map(str::parse::<InstanceId>);
+        // Somebody else's instance of this name is not ours to remove.
+        if delivered.is_none() && !self.has_claimed(order, name).await? {
+            return Ok(Ok(()));
+        }
+        if let Err(error) = self.provisioner.remove(name).await {
+            return Ok(Err(error.to_string()));
+        }
+        match delivered {
+            Some(Ok(id)) => self.remove_row(id).await?,
+            _ => self.release_name(order, name).await?,
+        }
+        Ok(Ok(()))
+    }
+
+    async fn has_claimed(&self, order: &Order, name: &str) -> Result<bool, Refusal> {
+        let wanted = name.to_owned();
+        let holder = self
+            .store
+            .read(move |reader| Box::pin(async move { reader.name_claim(&wanted).await }));
+        Ok(holder.await? == Some(order.id))
+    }
+
+    async fn release_name(&self, order: &Order, name: &str) -> Result<(), Refusal> {
+        let (id, name) = (order.id, name.to_owned());
+        let released = self.store.write(self.now(), move |transaction| {
+            Box::pin(async move { transaction.release_name(&name, id).await })
+        });
+        released.await.map_err(Refusal::Store)
     }
 
     async fn take_back_licences(
@@ -519,6 +546,8 @@ async fn write(
                     StoreError::Conflict => StoreError::Refused("the name was taken meanwhile"),
                     other => other,
                 })?;
+            let name = &instance.account_name;
+            transaction.release_name(name, instance.order_id).await?;
             for job in jobs {
                 transaction.add_job(job).await?;
             }

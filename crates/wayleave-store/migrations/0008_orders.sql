@@ -117,6 +117,12 @@ CREATE TABLE instance (
 
 CREATE INDEX instance_partner ON instance (partner_id, id);
 
+-- Names whose instances are being made, in small letters, and for which order: one at a time.
+CREATE TABLE name_claim (
+    folded_name TEXT PRIMARY KEY,
+    order_id TEXT NOT NULL
+) {STRICT};
+
 CREATE TABLE licence_pool (
     id TEXT PRIMARY KEY,
     number {INTEGER} NOT NULL UNIQUE,
@@ -127,7 +133,9 @@ CREATE TABLE licence_pool (
     created_at {INTEGER} NOT NULL
 ) {STRICT};
 
-CREATE INDEX licence_pool_partner ON licence_pool (partner_id, folded_email);
+-- One pool for an address of a customer, or of the partner itself.
+CREATE UNIQUE INDEX licence_pool_address
+    ON licence_pool (partner_id, folded_email, COALESCE(customer_id, ''));
 
 -- The licences of a pool for one version.
 CREATE TABLE pool_version (
@@ -221,3 +229,5 @@ CREATE INDEX idempotency_key_age ON idempotency_key (created_at);
 
 -- The customer to whom a credential is limited.
 ALTER TABLE credential ADD COLUMN customer_id TEXT;
+
+CREATE INDEX credential_customer ON credential (id) WHERE customer_id IS NOT NULL;

@@ -356,6 +356,7 @@ pub static TABLES: &[Table] = &[
             or_null(integer("removed_at")),
         ],
     ),
+    table("name_claim", &[text("folded_name"), text("order_id")]),
     table(
         "licence_pool",
         &[

@@ -246,9 +246,59 @@ impl Reader {
         )?;
         Ok(!rows.is_empty())
     }
+
+    /// The order for which an instance of this name is being made.
+    pub async fn name_claim(&mut self, account_name: &str) -> Result<Option<OrderId>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            (String,),
+            "SELECT order_id FROM name_claim WHERE folded_name = $1",
+            account_name.to_ascii_lowercase()
+        )?;
+        let id = rows.first().map(|(id,)| id.parse()).transpose();
+        id.map_err(|error| StoreError::corrupt("name", error))
+    }
 }
 
 impl Transaction {
+    /// Takes a name for an order that is about to have its instance made; again where it has it.
+    /// [`StoreError::Refused`] when another one has it, or an instance.
+    pub async fn claim_name(
+        &mut self,
+        account_name: &str,
+        order_id: OrderId,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "INSERT INTO name_claim (folded_name, order_id) VALUES ($1, $2)
+             ON CONFLICT (folded_name) DO NOTHING",
+            account_name.to_ascii_lowercase(),
+            order_id.to_string()
+        )?;
+        let reader = self.reader();
+        let holder = reader.name_claim(account_name).await?;
+        let is_taken = reader.is_name_taken(account_name).await?;
+        match holder == Some(order_id) && !is_taken {
+            true => Ok(()),
+            false => Err(StoreError::Refused("the name was taken meanwhile")),
+        }
+    }
+
+    /// Gives a name up that an order has: its instance is there, or will not be.
+    pub async fn release_name(
+        &mut self,
+        account_name: &str,
+        order_id: OrderId,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "DELETE FROM name_claim WHERE folded_name = $1 AND order_id = $2",
+            account_name.to_ascii_lowercase(),
+            order_id.to_string()
+        )?;
+        Ok(())
+    }
+
     /// Adds an instance; [`StoreError::Conflict`] when its name is taken.
     pub async fn add_instance(&mut self, instance: &Instance) -> Result<(), StoreError> {
         let added = execute!(

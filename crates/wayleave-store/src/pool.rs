@@ -314,13 +314,13 @@ impl Reader {
 }
 
 impl Transaction {
-    /// Adds a pool.
+    /// Adds a pool; [`StoreError::Conflict`] when the address has one already.
     pub async fn add_pool(&mut self, pool: &Pool) -> Result<(), StoreError> {
-        execute!(
+        let added = execute!(
             self.link(),
             "INSERT INTO licence_pool (id, number, partner_id, customer_id, email, folded_email,
                  created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
             pool.id.to_string(),
             pool.number,
             pool.partner_id.to_string(),
@@ -328,8 +328,8 @@ impl Transaction {
             &pool.email,
             pool.email.to_lowercase(),
             pool.created_at.micros()
-        )
-        .map(drop)
+        )?;
+        must_touch(added, StoreError::Conflict)
     }
 
     /// Adds licences to a pool for a version; `upgrades`: how many of them came from older ones;
@@ -389,8 +389,14 @@ impl Transaction {
         .map(drop)
     }
 
-    /// Adds a device.
+    /// Adds a device. Others that come to the same licences at this moment wait for the end of the
+    /// transaction, so that they can be counted after it.
     pub async fn add_device(&mut self, device: &Device) -> Result<(), StoreError> {
+        execute!(
+            self.link(),
+            "UPDATE pool_version SET licences = licences WHERE number = $1",
+            device.pool_version
+        )?;
         execute!(
             self.link(),
             "INSERT INTO device (number, pool_version, hardware, name, model, manufacturer,
