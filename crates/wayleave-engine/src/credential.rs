@@ -18,6 +18,7 @@ use wayleave_store::{
 use crate::audit::{Act, Actor};
 use crate::directory::{LookupId, secret_row};
 use crate::engine::Engine;
+use crate::once::{Claim, note_effect};
 use crate::partner::not_found;
 use crate::ports::random;
 use crate::{Refusal, Vault};
@@ -211,6 +212,16 @@ impl Engine {
         by: &Actor,
         new: NewCredential,
     ) -> Result<IssuedCredential, Refusal> {
+        self.create_credential_once(by, new, None).await
+    }
+
+    /// The same where it is to be done once, however often it is asked for.
+    pub(crate) async fn create_credential_once(
+        &self,
+        by: &Actor,
+        new: NewCredential,
+        claim: Option<Claim>,
+    ) -> Result<IssuedCredential, Refusal> {
         let integration_id = new.integration_id;
         let read = self
             .store
@@ -228,9 +239,11 @@ impl Engine {
             "property": new_property.map(|id| id.to_string()),
             "customer": new_customer.map(|id| id.to_string()),
         }));
-        let added = stored.clone();
+        let (added, now) = (stored.clone(), self.now());
         let written = self.audited(by, act, move |transaction| {
             Box::pin(async move {
+                let public_id = &added.credential.public_id;
+                note_effect(transaction, claim.as_ref(), public_id, now).await?;
                 transaction
                     .add_credential(&added.credential, &added.secrets[0])
                     .await
@@ -476,12 +489,22 @@ impl Engine {
         by: &Actor,
         id: CredentialId,
     ) -> Result<CredentialWithSecrets, Refusal> {
+        self.revoke_credential_once(by, id, None).await
+    }
+
+    /// The same where it is to be done once, however often it is asked for.
+    pub(crate) async fn revoke_credential_once(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+        claim: Option<Claim>,
+    ) -> Result<CredentialWithSecrets, Refusal> {
         let change: Change = Box::new(|stored, now| {
             stored.credential.state = CredentialState::Revoked;
             stored.credential.revoked_at.get_or_insert(now);
             Ok(None)
         });
-        self.change(by, Act::new("credential.revoke", id), id, change)
+        self.change_once(by, Act::new("credential.revoke", id), id, change, claim)
             .await
     }
 
@@ -682,9 +705,23 @@ impl Engine {
         id: CredentialId,
         change: Change,
     ) -> Result<CredentialWithSecrets, Refusal> {
+        self.change_once(by, act, id, change, None).await
+    }
+
+    async fn change_once(
+        &self,
+        by: &Actor,
+        act: Act,
+        id: CredentialId,
+        change: Change,
+        claim: Option<Claim>,
+    ) -> Result<CredentialWithSecrets, Refusal> {
         let now = self.now();
         let written = self.audited(by, act, move |transaction| {
-            Box::pin(async move { change_stored(transaction, id, change, now).await })
+            Box::pin(async move {
+                note_effect(transaction, claim.as_ref(), id, now).await?;
+                change_stored(transaction, id, change, now).await
+            })
         });
         let (before, after) = written.await.map_err(not_found("credential"))?;
         self.catch_up_with(&before, id).await;

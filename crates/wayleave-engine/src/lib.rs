@@ -68,6 +68,7 @@ pub use credential::{
     Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, NewKey, RegisteredKey,
     Roll,
 };
+pub use delegation::Delegation;
 pub use delivery::MadeOf;
 pub use engine::{Engine, EngineSettings, FeedStanding, Outside};
 pub use evidence::{Evidence, MalformedEvidence};

@@ -1,8 +1,8 @@
 //! Writes that count once: the key that a client sends with one, and the answer that it got.
 //!
-//! The row of a key is written in the transaction of the effect, with the number of what the effect
-//! made or changed. The answer is added when it is known. Where a node ended in between, the answer
-//! is made again from that number.
+//! The row of a key is written in the transaction of the effect, with the number or id of what the
+//! effect made or changed. The answer is added when it is known. Where a node ended in between, and
+//! where an answer holds a secret and is not kept, it is made again from that.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -71,8 +71,8 @@ pub enum Earlier {
     },
     /// Its effect is there, and whoever made it ended before it was answered.
     Done {
-        /// What was made or changed, by the number by which clients name it.
-        number: i64,
+        /// What was made or changed, by the number or id by which clients name it.
+        effect: String,
     },
 }
 
@@ -144,11 +144,7 @@ impl Engine {
                 body: row.body,
             }));
         }
-        let number = row.body.parse();
-        let number = number
-            .map_err(|_| StoreError::corrupt("idempotency key", "it has no number"))
-            .map_err(Refusal::Store)?;
-        Ok(Some(Earlier::Done { number }))
+        Ok(Some(Earlier::Done { effect: row.body }))
     }
 
     /// Keeps the answer to a claim whose effect is there; where there was none, nothing is kept, and
@@ -176,14 +172,14 @@ impl Engine {
 }
 
 /// Notes in the transaction of an effect that its claim has it; [`StoreError::Conflict`] where the key
-/// has an effect already. `number`: what was made or changed.
+/// has an effect already. `effect`: what was made or changed, as clients name it.
 pub(crate) async fn note_effect(
     transaction: &mut Transaction,
     claim: Option<&Claim>,
-    number: i64,
+    effect: impl ToString,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(claim) = claim else { return Ok(()) };
-    let row = claim.row(NO_STATUS, number.to_string(), now);
+    let row = claim.row(NO_STATUS, effect.to_string(), now);
     transaction.add_idempotent_answer(&row).await
 }

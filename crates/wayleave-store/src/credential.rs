@@ -354,6 +354,58 @@ impl Reader {
         self.credentials_by_id(&ids).await
     }
 
+    /// A page of a partner's credentials that are limited to customers and were not revoked, the newest
+    /// first.
+    pub async fn delegated(
+        &mut self,
+        partner_id: PartnerId,
+        start: i64,
+        length: i64,
+    ) -> Result<Vec<Credential>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            select_credentials!(
+                "WHERE c.customer_id IS NOT NULL AND c.state <> 'revoked' AND i.partner_id = $1
+                 ORDER BY c.id DESC LIMIT $2 OFFSET $3"
+            ),
+            partner_id.to_string(),
+            length,
+            start
+        )?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// How many of them there are.
+    pub async fn count_delegated(&mut self, partner_id: PartnerId) -> Result<i64, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            (i64,),
+            "SELECT COUNT(*) FROM credential c JOIN integration i ON i.id = c.integration_id
+             WHERE c.customer_id IS NOT NULL AND c.state <> 'revoked' AND i.partner_id = $1",
+            partner_id.to_string()
+        )?;
+        Ok(rows.first().map_or(0, |(count,)| *count))
+    }
+
+    /// A credential of a partner that is limited to a customer, by its public id, whatever its state.
+    pub async fn delegated_one(
+        &mut self,
+        partner_id: PartnerId,
+        public_id: &str,
+    ) -> Result<Option<Credential>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            select_credentials!(
+                "WHERE c.public_id = $1 AND c.customer_id IS NOT NULL AND i.partner_id = $2"
+            ),
+            public_id,
+            partner_id.to_string()
+        )?;
+        rows.into_iter().next().map(from_row).transpose()
+    }
+
     /// The credentials of these ids, with their secrets, in the order of their ids.
     pub async fn credentials_by_id(
         &mut self,

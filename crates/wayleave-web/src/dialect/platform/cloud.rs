@@ -7,7 +7,7 @@ use wayleave_engine::{Account, Customer, Instance, InstanceQuestion, OrderRefusa
 
 use super::error::{invalid, other, refused};
 use super::list::{Search, page, whose};
-use super::{Call, Reply, flag, order};
+use super::{Call, Reply, flag, number, order};
 use crate::fault::Fault;
 
 /// The instances that are there, by `search`, `companyApiRef` and `includeChildCompanies`.
@@ -33,7 +33,8 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
 }
 
 /// An instance by its number.
-pub(super) async fn show(call: &Call<'_>, number: i64) -> Result<Reply, Fault> {
+pub(super) async fn show(call: &Call<'_>, instance: &str) -> Result<Reply, Fault> {
+    let number = number(instance)?;
     let found = call.engine.instance(call.buyer, number).await;
     let (instance, customer) = found.map_err(refused)?;
     let account = call.engine.account(call.buyer.partner_id()).await;
@@ -54,7 +55,7 @@ pub(super) async fn upgrade(call: &Call<'_>) -> Result<Reply, Fault> {
         OrderRefusal::Line(fault) => invalid("cmsVersionId", fault.why),
         refusal => refused(refusal),
     })?;
-    show(call, number).await
+    show(call, &number.to_string()).await
 }
 
 /// Quotes one more term; the caller then processes the quotation.

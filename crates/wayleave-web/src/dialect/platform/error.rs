@@ -82,9 +82,8 @@ pub(super) fn other(refusal: Refusal) -> Fault {
     match refusal {
         Refusal::Invalid { field, why } => Fault::Invalid { field, why },
         Refusal::NotFound { noun } => missing(noun),
-        Refusal::Taken { .. } | Refusal::Forbidden { .. } => {
-            said(StatusCode::CONFLICT, None, refusal.to_string())
-        }
+        Refusal::Taken { .. } => said(StatusCode::CONFLICT, None, refusal.to_string()),
+        Refusal::Forbidden { .. } => said(StatusCode::FORBIDDEN, None, refusal.to_string()),
         Refusal::Store(StoreError::Conflict) => said(
             StatusCode::CONFLICT,
             None,

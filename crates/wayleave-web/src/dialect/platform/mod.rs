@@ -8,6 +8,7 @@ mod android;
 mod cart;
 mod choice;
 mod cloud;
+mod credential;
 mod error;
 mod fields;
 mod list;
@@ -63,8 +64,7 @@ impl Call<'_> {
     /// The number at a place of the path; what is no number names nothing.
     fn number(&self, place: usize) -> Result<i64, Fault> {
         let text = self.places.get(place).map(String::as_str);
-        text.and_then(|text| text.parse().ok())
-            .ok_or(Fault::NotFound)
+        number(text.unwrap_or_default())
     }
 
     /// Who acts, for the audit trail.
@@ -76,6 +76,10 @@ impl Call<'_> {
     }
 }
 
+fn number(text: &str) -> Result<i64, Fault> {
+    text.parse().map_err(|_| Fault::NotFound)
+}
+
 /// What an address answers.
 struct Reply {
     status: StatusCode,
@@ -85,6 +89,8 @@ struct Reply {
     total: Option<i64>,
     /// Whether it was given before, to the same request.
     is_replayed: bool,
+    /// Whether something in it is seen once only, so that it is not kept.
+    is_secret: bool,
 }
 
 impl Reply {
@@ -94,6 +100,7 @@ impl Reply {
             body: Some(body.to_string()),
             total: None,
             is_replayed: false,
+            is_secret: false,
         }
     }
 
@@ -112,6 +119,7 @@ impl Reply {
             body: None,
             total: None,
             is_replayed: false,
+            is_secret: false,
         }
     }
 
@@ -136,8 +144,8 @@ impl Reply {
 
 type Answering<'a> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 'a>>;
 type Handler = for<'a> fn(&'a Call<'a>) -> Answering<'a>;
-/// Makes the answer of a write again, from the number of what it made or changed.
-type Again = for<'a> fn(&'a Call<'a>, i64) -> Answering<'a>;
+/// Makes the answer of a write again, from the number or id of what it made or changed.
+type Again = for<'a> fn(&'a Call<'a>, &'a str) -> Answering<'a>;
 
 /// A method of an address.
 struct Endpoint {
@@ -172,9 +180,22 @@ const fn writing(method: Method, path: &'static str, handle: Handler, again: Aga
 }
 
 /// Every address with its methods. Those that older clients know stand behind the others.
-static ENDPOINTS: [Endpoint; 20] = [
+static ENDPOINTS: [Endpoint; 23] = [
     get("", |_| Box::pin(async { Ok(title()) })),
     get("user/account", |call| Box::pin(account::show(call))),
+    get("user/credentials", |call| Box::pin(credential::list(call))),
+    writing(
+        Method::POST,
+        "user/credentials",
+        |call| Box::pin(credential::create(call)),
+        |call, public_id| Box::pin(credential::show(call, public_id)),
+    ),
+    writing(
+        Method::DELETE,
+        "user/credentials/{clientId}",
+        |call| Box::pin(credential::revoke(call)),
+        |_, _| Box::pin(async { Ok(Reply::nothing()) }),
+    ),
     get("products", |call| Box::pin(product::list(call))),
     get("shop/list", |call| Box::pin(product::list(call))),
     reading(Method::POST, "user/cart/validate", |call| {
@@ -184,19 +205,19 @@ static ENDPOINTS: [Endpoint; 20] = [
         Method::POST,
         "user/checkout",
         |call| Box::pin(order::checkout(call)),
-        |call, number| Box::pin(order::show(call, number)),
+        |call, order| Box::pin(order::show(call, order)),
     ),
     writing(
         Method::POST,
         "shop/checkout",
         |call| Box::pin(order::checkout(call)),
-        |call, number| Box::pin(order::show(call, number)),
+        |call, order| Box::pin(order::show(call, order)),
     ),
     writing(
         Method::POST,
         "shop/processquote/{orderId}",
         |call| Box::pin(order::process(call)),
-        |call, number| Box::pin(order::show_processed(call, number)),
+        |call, order| Box::pin(order::show_processed(call, order)),
     ),
     get("user/orders", |call| Box::pin(order::list(call))),
     get("cloud", |call| Box::pin(cloud::list(call))),
@@ -208,13 +229,13 @@ static ENDPOINTS: [Endpoint; 20] = [
         Method::POST,
         "cloud/upgrade/{hostingId}",
         |call| Box::pin(cloud::upgrade(call)),
-        |call, number| Box::pin(cloud::show(call, number)),
+        |call, instance| Box::pin(cloud::show(call, instance)),
     ),
     writing(
         Method::PUT,
         "cloud/renewNow/{hostingId}",
         |call| Box::pin(cloud::renew_now(call)),
-        |call, number| Box::pin(order::show(call, number)),
+        |call, order| Box::pin(order::show(call, order)),
     ),
     writing(
         Method::DELETE,

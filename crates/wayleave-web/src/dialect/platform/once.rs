@@ -56,6 +56,7 @@ pub(super) async fn serve(call: &Call<'_>, handle: Handler, again: Again) -> Res
     }
     let done = handle(call).await;
     match &done {
+        Ok(reply) if reply.is_secret => {}
         Ok(reply) => keep(call, claim, reply.status, reply.body.as_deref()).await,
         // Another node may have done it at this moment.
         Err(fault) if fault.status() == StatusCode::CONFLICT => {
@@ -96,9 +97,10 @@ async fn replay(
             body: Some(body).filter(|body| !body.is_empty()),
             total: None,
             is_replayed: true,
+            is_secret: false,
         },
-        Earlier::Done { number } => {
-            let reply = again(call, number).await?;
+        Earlier::Done { effect } => {
+            let reply = again(call, &effect).await?;
             keep(call, claim, reply.status, reply.body.as_deref()).await;
             Reply {
                 is_replayed: true,

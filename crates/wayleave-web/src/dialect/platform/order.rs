@@ -9,7 +9,7 @@ use wayleave_engine::{Acceptance, Account, Order, OrderWithLines};
 
 use super::error::{other, refused};
 use super::list::page;
-use super::{Call, Reply, cart, money};
+use super::{Call, Reply, cart, money, number};
 use crate::fault::Fault;
 
 /// What a cart would cost; stores nothing.
@@ -42,8 +42,8 @@ pub(super) async fn checkout(call: &Call<'_>) -> Result<Reply, Fault> {
 }
 
 /// An order by its number.
-pub(super) async fn show(call: &Call<'_>, number: i64) -> Result<Reply, Fault> {
-    let found = call.engine.order(call.buyer, number).await;
+pub(super) async fn show(call: &Call<'_>, order: &str) -> Result<Reply, Fault> {
+    let found = call.engine.order(call.buyer, number(order)?).await;
     answer(call, &found.map_err(refused)?).await
 }
 
@@ -68,8 +68,8 @@ pub(super) async fn process(call: &Call<'_>) -> Result<Reply, Fault> {
 }
 
 /// An order that was accepted, as it stands now.
-pub(super) async fn show_processed(call: &Call<'_>, number: i64) -> Result<Reply, Fault> {
-    let found = call.engine.order(call.buyer, number).await;
+pub(super) async fn show_processed(call: &Call<'_>, order: &str) -> Result<Reply, Fault> {
+    let found = call.engine.order(call.buyer, number(order)?).await;
     processed_answer(call, &found.map_err(refused)?).await
 }
 

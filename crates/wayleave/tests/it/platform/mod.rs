@@ -4,6 +4,7 @@
 mod account;
 mod client_suite;
 mod cloud;
+mod credentials;
 mod errors;
 mod examples;
 mod lists;
