@@ -88,6 +88,7 @@ pub(crate) fn all_calls(data: &Path, file: &DemoFile) -> String {
     for (name, environment) in [("test", &file.test), ("live", &file.live)] {
         let _ = writeln!(text, "# {name}: {}\n", environment.url);
         environment_calls(&mut text, data, name, environment);
+        platform_calls(&mut text, name, environment);
     }
     let _ = writeln!(text, "# admin: {}\n", file.admin.url);
     let admin = format!("-H 'Authorization: Bearer {}'", file.admin.token);
@@ -109,6 +110,43 @@ pub(crate) fn all_calls(data: &Path, file: &DemoFile) -> String {
 
 fn call(text: &mut String, title: &str, command: &str) {
     let _ = writeln!(text, "# {title}\n{command}\n");
+}
+
+/// What a partner asks about itself, and in the test environment what it buys.
+fn platform_calls(text: &mut String, name: &str, environment: &DemoEnvironment) {
+    let DemoEnvironment { url, oauth, .. } = environment;
+    let bearer = format!(
+        "-H \"Authorization: Bearer $(curl -s {url}/oauth/token -d grant_type=client_credentials -d client_id={} -d client_secret={} | cut -d'\"' -f4)\"",
+        oauth.client_id, oauth.client_secret
+    );
+    call(
+        text,
+        "The partner's account",
+        &format!("curl -s {url}/api/user/account {bearer}"),
+    );
+    call(
+        text,
+        "What the partner pays for what",
+        &format!("curl -s {url}/api/products {bearer}"),
+    );
+    let Some(plan_path) = environment.plan_path.as_ref().filter(|_| name == "test") else {
+        return;
+    };
+    let quote = format!(
+        "curl -s {url}/api/user/checkout {bearer} --data-urlencode 'lineItems=[{{\"productId\":40,\"productDetails\":{{\"months\":1}}}}]'"
+    );
+    call(
+        text,
+        "Buys a plan for a month: a quotation, accepted and paid by the card that is saved",
+        &format!(
+            "curl -s {url}/api/shop/processquote/$({quote} | sed 's/.*\"orderId\":\\([0-9]*\\).*/\\1/') {bearer} -d autoPay=1"
+        ),
+    );
+    call(
+        text,
+        "What the plan opens: 403 before, and again after it has ended",
+        &format!("curl -s {url}{plan_path} {bearer}"),
+    );
 }
 
 fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &DemoEnvironment) {

@@ -126,6 +126,58 @@ fn the_contract_holds_and_keys_stay_on_postgres() {
     }
 }
 
+/// The plan that is bought by a partner opens its path on the next request, until it ends.
+fn buy_the_plan(kind: DatabaseKind) {
+    let demo = DemoProcess::start(kind);
+    let [live, test] = Environment::ALL.map(|environment| {
+        let own = &demo.file[environment.as_str()];
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", text(own, "/oauth/client_id")),
+            ("client_secret", text(own, "/oauth/client_secret")),
+        ];
+        let address = demo.address(environment);
+        let token = address.post("/oauth/token").form(&fields).send();
+        let token = text(&token.expect(200).json(), "/access_token").to_owned();
+        (address, text(own, "/plan_path").to_owned(), token)
+    });
+    let opens = |(address, path, token): &(Address, String, String)| {
+        address.get(path).bearer(token).send().status
+    };
+    assert_eq!([opens(&live), opens(&test)], [403, 403]);
+    let (address, _, token) = &test;
+    let post = |path: &str, fields: &[(&str, &str)]| {
+        let call = address.post(path).bearer(token).form(fields);
+        call.send().expect(200).json()
+    };
+    let plan = r#"[{"productId":40,"productDetails":{"months":1}}]"#;
+    let order = post("/api/user/checkout", &[("lineItems", plan)]);
+    assert_eq!(opens(&test), 403, "a quotation opens nothing");
+    let path = format!("/api/shop/processquote/{}", order["orderId"]);
+    let bought = post(&path, &[("autoPay", "1")]);
+    assert_eq!(bought["state"], "complete");
+    assert_eq!([opens(&live), opens(&test)], [403, 200]);
+    let admin = Address::of(text(&demo.file, "/admin/url"));
+    let operator = text(&demo.file, "/admin/token");
+    let plans = admin.get("/test/v1/plans").bearer(operator).send();
+    let plans = plans.expect(200).json();
+    let end = format!("/test/v1/plans/{}/end", text(&plans, "/data/0/id"));
+    admin.post(&end).bearer(operator).send().expect(200);
+    assert_eq!([opens(&live), opens(&test)], [403, 403]);
+}
+
+#[test]
+fn a_plan_that_is_bought_opens_its_path_until_it_ends_on_sqlite() {
+    buy_the_plan(DatabaseKind::Sqlite);
+}
+
+#[test]
+fn a_plan_that_is_bought_opens_its_path_until_it_ends_on_postgres() {
+    if DatabaseKind::Postgres.is_available() {
+        buy_the_plan(DatabaseKind::Postgres);
+    }
+}
+
 #[test]
 fn every_printed_call_works_when_it_is_pasted() {
     let demo = DemoProcess::start(DatabaseKind::Sqlite);
@@ -158,6 +210,9 @@ fn every_printed_call_works_when_it_is_pasted() {
             "\"keys\"",
             "\"data\"",
             "ptr_",
+            "\"userName\"",
+            "\"products\"",
+            "\"state\":\"complete\"",
         ];
         let meant_to_fail = call.contains("test.access") || call.contains("live.access");
         let refused = meant_to_fail && answer.contains("403 Forbidden");
@@ -167,7 +222,7 @@ fn every_printed_call_works_when_it_is_pasted() {
         );
         pasted += 1;
     }
-    assert!(pasted >= 26, "{pasted}");
+    assert!(pasted >= 32, "{pasted}");
 }
 
 #[test]
