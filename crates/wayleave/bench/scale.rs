@@ -5,8 +5,8 @@
 //! of them, spread evenly, to FOLDER/keys.json, and serves until it is killed.
 //! `scale import FOLDER COUNT` writes COUNT such credentials into a SQLite database, offline.
 //! `scale load FOLDER` opens a node on that database and ends.
-//! `scale orders FOLDER COUNT DATABASE` makes quotes and COUNT orders in a database (a file below
-//! FOLDER, or a PostgreSQL URL), and reads pages of them.
+//! `scale orders FOLDER COUNT DATABASE` writes COUNT orders of one partner into a database (a file
+//! below FOLDER, or a PostgreSQL URL), and serves until it is killed.
 //!
 //! Each prints one JSON line on standard output.
 
@@ -54,12 +54,12 @@ fn main() -> Result<(), Failure> {
         ["import", folder, count] => import(Path::new(folder), count.parse()?)?,
         ["load", folder] => load(Path::new(folder))?,
         ["orders", folder, count, database] => {
-            orders::measure(Path::new(folder), count.parse()?, database)?
+            orders::serve(Path::new(folder), count.parse()?, database)?
         }
         _ => return Err(USAGE.into()),
     };
     println!("{printed}");
-    if words[0] == "serve" {
+    if ["serve", "orders"].contains(&words[0].as_str()) {
         loop {
             thread::park();
         }
