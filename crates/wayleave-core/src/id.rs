@@ -193,6 +193,11 @@ typed_id!(
     "chg_"
 );
 typed_id!(
+    /// A page of a property.
+    ResourceId,
+    "rsc_"
+);
+typed_id!(
     /// A message in the pretended mailbox.
     MailId,
     "eml_"

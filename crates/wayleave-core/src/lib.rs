@@ -16,7 +16,11 @@ mod operator;
 pub mod order;
 mod origin;
 mod partner;
+mod period;
 mod pricing;
+mod property;
+mod resource;
+mod resource_pricing;
 mod scope;
 mod time;
 
@@ -34,7 +38,7 @@ pub use credential::{
 pub use environment::Environment;
 pub use id::{
     ChargeId, CredentialId, CustomerId, DeviceId, IdError, InstanceId, IntegrationId, JobId,
-    MailId, OrderId, PartnerId, PlanTermId, PoolId, PropertyId, SecretId,
+    MailId, OrderId, PartnerId, PlanTermId, PoolId, PropertyId, ResourceId, SecretId,
 };
 pub use limit::{Limit, LimitError, Measure, Per, Period, Plan, Rate, check_limit_name};
 pub use money::{Currency, Money, MoneyError};
@@ -42,6 +46,18 @@ pub use operator::OperatorScope;
 pub use order::OrderState;
 pub use origin::{Origin, OriginError, OriginSet};
 pub use partner::{Membership, NameError, check_name};
+pub use period::CalendarPeriod;
 pub use pricing::{Existing, LineFault, LineMember, LinePrice, Pricing, Totals};
+pub use property::{
+    AdSupport, BlockerAction, DisplayStyle, PricingGroup, PropertySettings, QuotaSettings,
+    SettingsError, SubscriptionGroup, VerifiedCrawlers,
+};
+pub use resource::{
+    LONGEST_KEY, Resource, ResourceError, ResourceOrigin, ResourceUpdate, check_resource_key,
+};
+pub use resource_pricing::{
+    Expiration, ExpirationUnit, PriceMoment, PricingModel, PricingTier, ResourcePricing,
+    ResourcePricingError, TargetConversion,
+};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use time::Timestamp;

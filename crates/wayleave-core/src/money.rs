@@ -41,6 +41,9 @@ impl fmt::Display for MoneyError {
 impl std::error::Error for MoneyError {}
 
 impl Currency {
+    /// The dollar of the United States, in which readers pay.
+    pub const USD: Currency = Currency(*b"USD");
+
     /// The code of ISO 4217.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

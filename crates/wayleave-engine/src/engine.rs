@@ -12,6 +12,7 @@ use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store,
 use crate::account::Numbers;
 use crate::audit::AuditKey;
 use crate::catalogue::CatalogueVersion;
+use crate::content::{Pages, Properties};
 use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
 use crate::hook::HookSender;
@@ -106,6 +107,8 @@ pub struct Engine {
     pub(crate) restored_s: i64,
     pub(crate) issued: AtomicU64,
     pub(crate) catalogue: ArcSwap<CatalogueVersion>,
+    pub(crate) properties: Properties,
+    pub(crate) pages: Pages,
     pub(crate) numbers: Numbers,
     pub(crate) stuck: Stuck,
     pub(crate) keys_in_flight: KeysInFlight,
@@ -232,6 +235,8 @@ impl Engine {
             settings,
             issued: AtomicU64::new(0),
             catalogue: ArcSwap::from_pointee(CatalogueVersion::nothing()?),
+            properties: Properties::default(),
+            pages: Pages::new(),
             numbers: Numbers::default(),
             stuck: Stuck::default(),
             keys_in_flight: KeysInFlight::default(),
@@ -356,6 +361,8 @@ impl Engine {
         place.number = number;
         self.standing.set(place);
         self.reload_catalogue().await?;
+        self.pages.forget_all();
+        self.load_properties().await?;
         partners
             .iter()
             .for_each(|partner| self.put_partner(partner));
@@ -531,13 +538,23 @@ impl Engine {
             self.skip_unreadable("catalogue", self.reload_catalogue().await)?;
             self.skip_unreadable("plan", self.apply_all_plan_terms().await)?;
         }
+        for id in of(ChangedNoun::Property) {
+            self.skip_unreadable("property", self.apply_property(id).await)?;
+        }
+        for name in of(ChangedNoun::Resource) {
+            self.forget_page(name);
+        }
         if !of(ChangedNoun::SigningKey).is_empty() {
             self.skip_unreadable("signing key", self.reload_signing_keys().await)?;
         }
         Ok(())
     }
 
-    fn skip_unreadable(&self, noun: &str, applied: Result<(), Refusal>) -> Result<(), Refusal> {
+    pub(crate) fn skip_unreadable(
+        &self,
+        noun: &str,
+        applied: Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         match applied {
             Err(error @ Refusal::Store(StoreError::Unavailable(_) | StoreError::Closed)) => {
                 Err(error)

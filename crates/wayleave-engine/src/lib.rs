@@ -12,6 +12,7 @@ mod bulk;
 mod caller;
 mod catalogue;
 mod checkout;
+mod content;
 mod credential;
 mod delegation;
 mod delivery;
@@ -48,6 +49,7 @@ mod rehash;
 mod renewal;
 mod replay;
 mod reseal;
+mod resource;
 mod revoked;
 mod seen;
 mod settlement;
@@ -64,6 +66,7 @@ pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verif
 pub use caller::{Admitted, Caller, IDENTITY};
 pub use catalogue::CatalogueVersion;
 pub use checkout::{Buyer, OrderRefusal, OrderWithLines, PricedCart};
+pub use content::HeldProperty;
 pub use credential::{
     Imported, ImportedPair, IssuedCredential, MOST_IMPORTED, NewCredential, NewKey, RegisteredKey,
     Roll,
@@ -91,6 +94,7 @@ pub use proven::{BodyClaim, Proven};
 pub use provision::{InstanceOrder, Pretence, PretendProvisioner, ProvisionError, Provisioner};
 pub use refusal::{Refusal, Unproven};
 pub use reseal::{RESEAL_BATCH, Resealing};
+pub use resource::ResourceRefusal;
 pub use signed_answer::{AnswerSignature, SignedAnswer};
 pub use signing_keys::KeyPhase;
 pub use stuck::STUCK_AFTER;

@@ -20,6 +20,10 @@ pub enum ChangedNoun {
     RevokedToken,
     /// The catalogue: a new version counts.
     Catalogue,
+    /// A property: its name, origins or settings.
+    Property,
+    /// A resource, by its property, a blank and its key.
+    Resource,
 }
 
 impl ChangedNoun {
@@ -31,6 +35,8 @@ impl ChangedNoun {
             ChangedNoun::SigningKey => "signing_key",
             ChangedNoun::RevokedToken => "revoked_token",
             ChangedNoun::Catalogue => "catalogue",
+            ChangedNoun::Property => "property",
+            ChangedNoun::Resource => "resource",
         }
     }
 
@@ -42,6 +48,8 @@ impl ChangedNoun {
             ChangedNoun::SigningKey,
             ChangedNoun::RevokedToken,
             ChangedNoun::Catalogue,
+            ChangedNoun::Property,
+            ChangedNoun::Resource,
         ]
         .into_iter()
         .find(|noun| noun.as_str() == text)

@@ -34,6 +34,7 @@ mod property;
 mod quota;
 #[cfg(feature = "raw")]
 mod raw;
+mod resource;
 mod revoked_token;
 mod runtime;
 mod sealed;

@@ -1,6 +1,6 @@
 use wayleave_core::{OriginSet, PartnerId, PropertyId, Timestamp};
 
-use crate::{Reader, StoreError, Transaction, must_touch};
+use crate::{ChangedNoun, Reader, StoreError, Transaction, must_touch};
 
 /// A content site of a partner, as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,11 +15,27 @@ pub struct Property {
     pub origins: OriginSet,
     /// When it was made.
     pub created_at: Timestamp,
+    /// JSON of `wayleave_core::PropertySettings`; `None`: none were put yet.
+    pub settings: Option<String>,
+    /// How often its settings were put.
+    pub settings_version: i64,
 }
 
-type Row = (String, String, String, String, i64);
+type Row = (String, String, String, String, i64, Option<String>, i64);
 
-fn from_row((id, partner_id, name, origins, created_at): Row) -> Result<Property, StoreError> {
+/// The columns of a [`Row`], in its order.
+macro_rules! select_properties {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, partner_id, name, origins, created_at, settings, settings_version
+             FROM property ",
+            $rest
+        )
+    };
+}
+
+fn from_row(row: Row) -> Result<Property, StoreError> {
+    let (id, partner_id, name, origins, created_at, settings, settings_version) = row;
     Ok(Property {
         id: id
             .parse()
@@ -32,6 +48,8 @@ fn from_row((id, partner_id, name, origins, created_at): Row) -> Result<Property
             .parse()
             .map_err(|error| StoreError::corrupt("property", error))?,
         created_at: Timestamp::from_micros(created_at),
+        settings,
+        settings_version,
     })
 }
 
@@ -41,7 +59,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, partner_id, name, origins, created_at FROM property WHERE id = $1",
+            select_properties!("WHERE id = $1"),
             id.to_string()
         )?;
         rows.into_iter().next().map(from_row).transpose()
@@ -57,8 +75,9 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT id, partner_id, name, origins, created_at FROM property
-             WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3",
+            select_properties!(
+                "WHERE id > $1 AND ($2 = '' OR partner_id = $2) ORDER BY id LIMIT $3"
+            ),
             after.map(|id| id.to_string()).unwrap_or_default(),
             partner.map(|id| id.to_string()).unwrap_or_default(),
             limit
@@ -76,15 +95,20 @@ impl Transaction {
         }
         let added = execute!(
             self.link(),
-            "INSERT INTO property (id, partner_id, name, origins, created_at)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO property
+                 (id, partner_id, name, origins, created_at, settings, settings_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
             property.id.to_string(),
             property.partner_id.to_string(),
             &property.name,
             property.origins.to_string(),
-            property.created_at.micros()
+            property.created_at.micros(),
+            property.settings.clone(),
+            property.settings_version
         )?;
-        must_touch(added, StoreError::Conflict)
+        must_touch(added, StoreError::Conflict)?;
+        self.changed(ChangedNoun::Property, property.id);
+        Ok(())
     }
 
     /// Gives a property another name or other origins; `None` leaves them.
@@ -103,6 +127,32 @@ impl Transaction {
             name.map(str::to_owned),
             origins.map(OriginSet::to_string)
         )?;
-        must_touch(found, StoreError::NotFound)
+        must_touch(found, StoreError::NotFound)?;
+        self.changed(ChangedNoun::Property, id);
+        Ok(())
+    }
+
+    /// Puts the settings of a property: JSON of `wayleave_core::PropertySettings`. `before`: the
+    /// version that they were made from. Gives the new version.
+    ///
+    /// Errors: [`StoreError::Conflict`] when another version counts meanwhile, or there is no such
+    /// property.
+    pub async fn put_settings(
+        &mut self,
+        id: PropertyId,
+        before: i64,
+        settings: &str,
+    ) -> Result<i64, StoreError> {
+        let found = execute!(
+            self.link(),
+            "UPDATE property SET settings = $3, settings_version = settings_version + 1
+             WHERE id = $1 AND settings_version = $2",
+            id.to_string(),
+            before,
+            settings
+        )?;
+        must_touch(found, StoreError::Conflict)?;
+        self.changed(ChangedNoun::Property, id);
+        Ok(before + 1)
     }
 }

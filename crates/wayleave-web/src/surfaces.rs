@@ -1,3 +1,4 @@
+mod content;
 mod platform;
 
 use std::borrow::Cow;
@@ -24,7 +25,8 @@ use crate::authority::Authorities;
 use crate::body::{BodyLimits, RequestBody};
 use crate::caught::caught;
 use crate::dialect::{
-    Dialect, content, introspection, is_below, oauth, platform as dialect_platform, token,
+    Dialect, content as dialect_content, introspection, is_below, oauth,
+    platform as dialect_platform, token,
 };
 use crate::fault::Fault;
 use crate::forward_auth::Refusals;
@@ -42,13 +44,13 @@ const CONTENT: &str = "content";
 /// What the platform API is called there.
 const PLATFORM: &str = "platform";
 
-/// The content surface: its place, and the API that answers in it.
+/// The content surface: its place, and who answers in it.
 #[derive(Clone, Debug)]
 pub struct ContentSurface {
     /// Where it lies.
     pub mount: Mount,
-    /// Where proven requests go, and how.
-    pub upstream: ApiBehind,
+    /// Where proven requests go, and how; `None`: they are answered here.
+    pub upstream: Option<ApiBehind>,
     /// How many requests may pass, at most [`wayleave_engine::MOST_LIMITS`].
     pub limits: Vec<Limit>,
 }
@@ -131,9 +133,10 @@ enum Place<'s, 'p> {
     KeySet,
     Metadata,
     Content {
-        path: content::ContentPath<'p>,
+        path: dialect_content::ContentPath<'p>,
         stripped: &'p str,
-        upstream: &'s ApiBehind,
+        /// `None`: it is answered here.
+        upstream: Option<&'s ApiBehind>,
     },
     Route(&'s LimitedRoute),
     Platform,
@@ -252,7 +255,8 @@ impl Surfaces {
         let routes = self.settings.routes.iter();
         let routes = routes.map(|route| (route.counted_as(), &route.upstream));
         let content = self.settings.content.iter();
-        routes.chain(content.map(|content| (CONTENT.to_owned(), &content.upstream)))
+        let content = content.filter_map(|content| content.upstream.as_ref());
+        routes.chain(content.map(|upstream| (CONTENT.to_owned(), upstream)))
     }
 
     /// Whether the word of whoever connected counts about what was before it.
@@ -362,6 +366,15 @@ impl Surfaces {
                     // In a box, so that requests for APIs behind do not carry its size.
                     return Box::pin(self.platform(target, parts, body, client, request_id)).await;
                 }
+                if let Place::Content {
+                    path,
+                    upstream: None,
+                    ..
+                } = place
+                {
+                    return Box::pin(self.content((&place, path), target, parts, body, client))
+                        .await;
+                }
                 self.pass(&place, target, parts, body, client)
                     .await
                     .map(Served::Passes)
@@ -387,12 +400,12 @@ impl Surfaces {
         }
         if let Some(content) = &settings.content
             && let Some(stripped) = content.mount.strip(host, path)
-            && let Some(path) = content::resource_path(stripped)
+            && let Some(path) = dialect_content::resource_path(stripped)
         {
             return Place::Content {
                 path,
                 stripped,
-                upstream: &content.upstream,
+                upstream: content.upstream.as_ref(),
             };
         }
         if is(&settings.token, "/token") {
@@ -471,6 +484,34 @@ impl Surfaces {
         body: Incoming,
         client: ClientSide<'_>,
     ) -> Result<Pass<'_>, Fault> {
+        let limits = self.body_limits(place);
+        let entered = self.prove_and_enter(place, target, parts, (body, limits), client);
+        let entered = entered.await?;
+        let (upstream, path) = match place {
+            Place::Content {
+                upstream: Some(upstream),
+                stripped,
+                ..
+            } => (*upstream, *stripped),
+            Place::Route(limited) => (&limited.route.upstream, target.path),
+            _ => return Err(Fault::NotFound),
+        };
+        Ok(Pass {
+            upstream: upstream.clone(),
+            path: path.to_owned(),
+            entered,
+        })
+    }
+
+    /// Proves a request whose form may be part of what was signed, and lets it pass its limits.
+    async fn prove_and_enter(
+        &self,
+        place: &Place<'_, '_>,
+        target: Target<'_>,
+        parts: &Parts,
+        (body, limits): (Incoming, BodyLimits),
+        client: ClientSide<'_>,
+    ) -> Result<Entered<'_>, Fault> {
         check_path(place, target.path)?;
         let signed = signed_paths(place, target);
         let described = evidence::described(place.described(), &parts.headers);
@@ -489,7 +530,6 @@ impl Surfaces {
         };
         let collected = evidence::collect(asked, &fields)?;
         let mut evidence = collected;
-        let limits = self.body_limits(place);
         let first = self.prove(&evidence).await;
         let (caller, body) = match first {
             // The fields of a form may be part of what was signed.
@@ -518,17 +558,8 @@ impl Surfaces {
         let wanted = collected.message.as_ref();
         let wanted = wanted.and_then(|message| AnswerSignature::wanted(message, admitted.caller()));
         let signer = wanted.map(|wanted| AnswerSigner::new(self.engine.clone(), wanted));
-        let (upstream, path) = match place {
-            Place::Content {
-                upstream, stripped, ..
-            } => (*upstream, *stripped),
-            Place::Route(limited) => (&limited.route.upstream, target.path),
-            _ => return Err(Fault::NotFound),
-        };
-        Ok(Pass {
+        Ok(Entered {
             admitted,
-            upstream: upstream.clone(),
-            path: path.to_owned(),
             body,
             passage,
             answer_signer: signer.map(Box::new),
@@ -656,13 +687,18 @@ enum Served<'s> {
     Passes(Pass<'s>),
 }
 
-struct Pass<'s> {
+/// A request that was proven and may pass its limits.
+struct Entered<'s> {
     admitted: Admitted,
-    upstream: ApiBehind,
-    path: String,
     body: RequestBody,
     passage: Passage<'s>,
     answer_signer: Option<Box<AnswerSigner>>,
+}
+
+struct Pass<'s> {
+    upstream: ApiBehind,
+    path: String,
+    entered: Entered<'s>,
 }
 
 impl<'s> Pass<'s> {
@@ -673,17 +709,18 @@ impl<'s> Pass<'s> {
         source: IpAddr,
         scheme: &'static str,
     ) -> (Forward, Passage<'s>) {
+        let entered = self.entered;
         let forward = Forward {
-            admitted: self.admitted,
+            admitted: entered.admitted,
             upstream: self.upstream,
             path: self.path,
-            request: Request::from_parts(parts, self.body),
+            request: Request::from_parts(parts, entered.body),
             dialect,
             source,
             scheme,
-            answer_signer: self.answer_signer,
+            answer_signer: entered.answer_signer,
         };
-        (forward, self.passage)
+        (forward, entered.passage)
     }
 }
 
@@ -710,7 +747,7 @@ fn signed_paths<'p>(place: &Place<'_, 'p>, target: Target<'p>) -> SignedPaths<'p
 fn admit(place: &Place<'_, '_>, caller: Caller) -> Result<Admitted, Fault> {
     let admitted = match place {
         Place::Content { path, .. } => caller
-            .admit(&content::admission(path.audience))
+            .admit(&dialect_content::admission(path.audience))
             .and_then(|admitted| admitted.with_path_key(path.key)),
         Place::Route(limited) => caller.admit(&limited.route.admission),
         Place::Platform => caller.admit(&dialect_platform::admission()),

@@ -323,7 +323,7 @@ fn environment(
             content: Some(ContentSurface {
                 mount: Mount::default(),
                 // Nobody: only checks are asked for, and they are passed on to nobody.
-                upstream: "http://127.0.0.1:1".parse()?,
+                upstream: Some("http://127.0.0.1:1".parse()?),
                 limits: Vec::new(),
             }),
             forward_auth: mount(),

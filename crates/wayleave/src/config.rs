@@ -196,7 +196,7 @@ struct ContentConfig {
     enabled: Option<bool>,
     host: Option<String>,
     prefix: String,
-    /// The API that answers in it, by environment.
+    /// The API that answers in it, by environment; none: the node itself.
     upstream: BTreeMap<String, Addresses>,
     /// Names of limits.
     limits: Vec<String>,
@@ -477,19 +477,18 @@ impl Config {
                 Some(mount) => {
                     let place = format!("surfaces.content.upstream.{environment}");
                     let upstream = surfaces.content.upstream.get(environment.as_str());
-                    let upstream = upstream.ok_or_else(|| {
-                        wrong(
+                    if upstream.is_none() && !surfaces.content.upstream.is_empty() {
+                        return Err(wrong(
                             &place,
-                            "is missing: the content surface passes proven requests on",
-                        )
-                    })?;
+                            "is missing: the other environment has one; without any, the node answers itself",
+                        ));
+                    }
+                    let behind = |upstream| {
+                        servers.behind("surfaces.content", upstream, &Forwarding::default())
+                    };
                     Some(ContentSurface {
                         mount,
-                        upstream: servers.behind(
-                            "surfaces.content",
-                            upstream,
-                            &Forwarding::default(),
-                        )?,
+                        upstream: upstream.map(behind).transpose()?,
                         limits: limits
                             .named("surfaces.content.limits", &surfaces.content.limits)?,
                     })

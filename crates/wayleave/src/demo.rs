@@ -369,7 +369,7 @@ fn surfaces(upstream: &ApiBehind, settings: &DemoSettings) -> SurfaceSettings {
         token: mount(),
         content: Some(ContentSurface {
             mount: Mount::default(),
-            upstream: upstream.clone(),
+            upstream: Some(upstream.clone()),
             limits: Vec::new(),
         }),
         forward_auth: mount(),

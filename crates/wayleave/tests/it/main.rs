@@ -8,6 +8,7 @@
 )]
 
 mod harness;
+mod site;
 
 mod admin;
 mod admin_sales;
@@ -49,6 +50,7 @@ mod proxies;
 mod raw_upstream;
 mod real_clients;
 mod replays;
+mod resources;
 mod routes;
 mod security;
 mod serving;

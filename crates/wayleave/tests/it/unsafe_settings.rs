@@ -250,7 +250,7 @@ fn every_unsafe_or_wrong_setting_is_refused_by_name() {
         ),
         (
             "-end",
-            "[surfaces.content]\nenabled = true",
+            "[surfaces.content]\nenabled = true\nupstream = { test = \"http://127.0.0.1:1\" }",
             "surfaces.content.upstream.live",
         ),
         ("-end", &route("/v2", "v2"), "route[0].path"),

@@ -176,7 +176,7 @@ fn node_before(api: &Api) -> TestNode {
     TestNode::start_with(DatabaseKind::Sqlite, |settings| {
         for environment in &mut settings.environments {
             let content = environment.surfaces.content.as_mut();
-            content.expect("the content surface").upstream = upstream.clone();
+            content.expect("the content surface").upstream = Some(upstream.clone());
         }
     })
 }
