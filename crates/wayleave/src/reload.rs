@@ -92,8 +92,12 @@ fn keep_what_is_known(new: &mut SurfaceSettings, own: &SurfaceSettings) {
             route.upstream = route.upstream.keeping(&known.upstream);
         }
     }
-    if let (Some(content), Some(known)) = (&mut new.content, &own.content) {
-        content.upstream = content.upstream.keeping(&known.upstream);
+    let known = own.content.as_ref();
+    if let Some(content) = &mut new.content
+        && let Some(upstream) = &mut content.upstream
+        && let Some(known) = known.and_then(|known| known.upstream.as_ref())
+    {
+        *upstream = upstream.keeping(known);
     }
 }
 

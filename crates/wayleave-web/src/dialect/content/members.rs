@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 use wayleave_core::Timestamp;
+use wayleave_protocol::decimal::scaled;
 use wayleave_protocol::iso8601;
 
 use crate::fault::Fault;
@@ -88,7 +89,7 @@ impl Members {
         let Some(value) = self.take_some(name) else {
             return Ok(None);
         };
-        let number = decimal(plain(&value).trim(), 0);
+        let number = scaled(plain(&value).trim(), 0);
         let number = number.and_then(|number| u32::try_from(number).ok());
         let wanted = "must be a whole number from 0 to 4294967295";
         number.map(Some).ok_or_else(|| bad(name, wanted))
@@ -104,7 +105,7 @@ impl Members {
         let Some(value) = self.take_some(name) else {
             return Ok(None);
         };
-        decimal(plain(&value).trim(), digits)
+        scaled(plain(&value).trim(), digits)
             .map(Some)
             .ok_or_else(|| {
                 let wanted =
@@ -157,17 +158,6 @@ fn plain(value: &Value) -> String {
         Value::Number(_) | Value::Bool(_) => value.to_string(),
         _ => String::new(),
     }
-}
-
-/// Reads digits with at most so many that count after the point, without a sign.
-fn decimal(text: &str, digits: usize) -> Option<i64> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let part = part.trim_end_matches('0');
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || part.len() > digits || !is_number(whole) || !is_number(part) {
-        return None;
-    }
-    format!("{whole}{part:0<digits$}").parse().ok()
 }
 
 /// A member that cannot be.
