@@ -38,6 +38,11 @@ on_both_databases! {
             }],
         });
         assert_eq!(shown, expected);
+        let target = format!("/test/v1/properties/{}/change", site.property);
+        let renamed = site.node.operate("POST", &target, Some(json!({ "name": "harbour" })));
+        renamed.expect(200);
+        let shown = site.manage("GET", "", None).expect(200).json();
+        assert_eq!(shown["Name"], "harbour");
     }
 
     fn a_resource_is_made_shown_changed_and_removed(node: TestNode) {
@@ -72,6 +77,17 @@ on_both_databases! {
         site.manage("GET", "/Resource/Story-0042", None).expect(404);
         site.manage("DELETE", "/Resource/Story-0042", None).expect(404);
     }
+}
+
+#[test]
+fn an_access_key_set_manages_nothing() {
+    let site = Site::open(TestNode::start(wayleave_testkit::DatabaseKind::Sqlite));
+    let target = format!("/api/Property/{}", site.access.public_id);
+    let signer = site.access.signer();
+    let answer = signer
+        .call(site.node.test, "GET", &target, site.now_s())
+        .send();
+    answer.expect(403);
 }
 
 #[test]
