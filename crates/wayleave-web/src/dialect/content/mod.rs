@@ -5,26 +5,29 @@
 //! [`Call`] and knows nothing of formats. Where a surface has an API behind, proven requests pass to
 //! it instead.
 
+mod format;
 mod members;
 mod property;
 mod resource;
+mod shape;
 
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::ACCEPT;
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 use wayleave_core::{Admission, Audience, AudienceSet, Scheme, SchemeSet, ScopeSet};
 use wayleave_engine::{Admitted, Engine, HeldProperty, StoreError};
 use wayleave_protocol::form::{self, percent_decode};
-use wayleave_protocol::json::parse_object;
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
-use crate::request::media_type;
+use format::Format;
+use shape::Shape;
 
 /// Larger bodies are refused.
 pub(crate) const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -109,7 +112,8 @@ struct Call<'a> {
     place: Cow<'a, str>,
     /// The parameters of the query, decoded.
     query: Vec<(String, String)>,
-    body: Option<Value>,
+    headers: &'a HeaderMap,
+    body: Bytes,
 }
 
 impl Call<'_> {
@@ -125,20 +129,27 @@ impl Call<'_> {
         let value = self.parameter(name);
         value.is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
     }
+
+    /// The body in its JSON form; `None`: there is none.
+    fn body(&self, shape: &Shape) -> Result<Option<Value>, Fault> {
+        format::read_body(self.headers, &self.body, shape)
+    }
 }
 
 /// What an address answers: JSON as clients know it, whatever format it is sent in.
 struct Reply {
+    shape: &'static Shape,
     body: Value,
 }
 
 impl Reply {
-    fn of(body: Value) -> Self {
-        Reply { body }
+    fn of(shape: &'static Shape, body: Value) -> Self {
+        Reply { shape, body }
     }
 
-    fn answer(self) -> Answer {
-        answer::json(StatusCode::OK, &self.body)
+    fn answer(self, format: Format) -> Answer {
+        let body = format.write(self.shape, &self.body);
+        answer::text(StatusCode::OK, format.content_type, body)
     }
 }
 
@@ -234,14 +245,26 @@ pub(crate) struct Asked<'a> {
 pub(crate) async fn answer(asked: Asked<'_>) -> Result<Answer, Fault> {
     let Asked { engine, parts, .. } = asked;
     let (handler, place) = find(&parts.method, asked.path)?;
+    let format = answer_format(parts, asked.path.audience)?;
     let call = Call {
         engine,
         property: property_of(engine, asked.admitted)?,
         place: decode(place)?,
         query: read_query(parts.uri.query())?,
-        body: read_body(parts, &asked.body)?,
+        headers: &parts.headers,
+        body: asked.body,
     };
-    handler(&call).await.map(Reply::answer)
+    let reply = handler(&call).await?;
+    Ok(reply.answer(format))
+}
+
+/// The format of the answer. Sites show a page where the Access API answers with an error, so there
+/// it is JSON for who wants something else.
+fn answer_format(parts: &Parts, audience: Audience) -> Result<Format, Fault> {
+    let accept = parts.headers.get(ACCEPT);
+    let wanted = Format::wanted(accept.and_then(|value| value.to_str().ok()));
+    let otherwise = (audience == Audience::Access).then_some(format::JSON);
+    wanted.or(otherwise).ok_or_else(format::not_acceptable)
 }
 
 /// The property whose key set made the request.
@@ -266,22 +289,6 @@ fn decode(place: &str) -> Result<Cow<'_, str>, Fault> {
 fn read_query(query: Option<&str>) -> Result<Vec<(String, String)>, Fault> {
     form::parse(query.unwrap_or_default().as_bytes())
         .map_err(|error| Fault::BadRequest(format!("the query: {error}")))
-}
-
-fn read_body(parts: &Parts, body: &[u8]) -> Result<Option<Value>, Fault> {
-    if body.is_empty() {
-        return Ok(None);
-    }
-    match media_type(&parts.headers).as_str() {
-        "" | "application/json" | "text/json" => {
-            let read = parse_object(body).map(Value::Object).map(Some);
-            read.map_err(|error| Fault::BadRequest(error.to_string()))
-        }
-        _ => Err(refused(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send the body as application/json",
-        )),
-    }
 }
 
 /// A refusal in the words of the address.
@@ -316,12 +323,10 @@ fn fraction(basis_points: u32) -> Value {
 }
 
 pub(crate) fn render(fault: &Fault, message: &str, accept: Option<&str>) -> Answer {
-    let body = body(fault, message);
-    if wants_xml(accept) {
-        answer::text(fault.status(), "application/xml", xml(&body))
-    } else {
-        answer::json(fault.status(), &Value::Object(body))
-    }
+    let format = Format::wanted(accept).unwrap_or(format::JSON);
+    let body = Value::Object(body(fault, message));
+    let body = format.write(&shape::ERROR, &body);
+    answer::text(fault.status(), format.content_type, body)
 }
 
 fn body(fault: &Fault, message: &str) -> Map<String, Value> {
@@ -352,64 +357,6 @@ fn body(fault: &Fault, message: &str) -> Map<String, Value> {
         }
     }
     body
-}
-
-/// Whether the first acceptable format that we have is XML.
-fn wants_xml(accept: Option<&str>) -> bool {
-    let Some(accept) = accept else { return false };
-    let weight = |wanted: &[&str]| {
-        accept
-            .split(',')
-            .filter_map(|range| {
-                let mut parts = range.split(';').map(str::trim);
-                let name = parts.next()?;
-                wanted
-                    .iter()
-                    .find(|known| name.eq_ignore_ascii_case(known))?;
-                let quality = parts
-                    .find_map(|part| part.strip_prefix("q="))
-                    .unwrap_or("1");
-                quality.parse::<f32>().ok()
-            })
-            .fold(0.0, f32::max)
-    };
-    weight(&["application/xml", "text/xml"]) > weight(&["application/json", "text/json", "*/*"])
-}
-
-fn xml(body: &Map<String, Value>) -> String {
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><Error>");
-    for (name, value) in body {
-        match value {
-            Value::Array(items) => {
-                text.push_str(&format!("<{name}>"));
-                items
-                    .iter()
-                    .for_each(|item| element(&mut text, "BaseString", item));
-                text.push_str(&format!("</{name}>"));
-            }
-            value => element(&mut text, name, value),
-        }
-    }
-    text.push_str("</Error>");
-    text
-}
-
-fn element(text: &mut String, name: &str, value: &Value) {
-    text.push_str(&format!("<{name}>"));
-    for letter in value.as_str().unwrap_or_default().chars() {
-        match letter {
-            '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            '&' => text.push_str("&amp;"),
-            '\n' | '\t' => text.push(letter),
-            // XML 1.0 has no way to write the other control characters.
-            letter if letter.is_control() || matches!(letter, '\u{FFFE}' | '\u{FFFF}') => {
-                text.push('\u{FFFD}');
-            }
-            letter => text.push(letter),
-        }
-    }
-    text.push_str(&format!("</{name}>"));
 }
 
 #[cfg(test)]
@@ -463,22 +410,21 @@ mod tests {
     }
 
     #[test]
-    fn xml_is_given_only_to_who_prefers_it() {
-        assert!(!wants_xml(None));
-        assert!(!wants_xml(Some("*/*")));
-        assert!(!wants_xml(Some("application/json")));
-        assert!(wants_xml(Some("application/xml")));
-        assert!(wants_xml(Some("text/xml;q=0.9, application/json;q=0.2")));
-        assert!(!wants_xml(Some("text/xml;q=0.1, */*")));
-    }
-
-    #[test]
-    fn what_is_written_as_xml_is_well_formed() {
-        let mut body = Map::new();
-        body.insert("Message".into(), json!("a<b & \u{1} c"));
-        assert_eq!(
-            xml(&body),
-            "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Message>a&lt;b &amp; \u{FFFD} c</Message></Error>"
+    fn a_refusal_is_in_the_format_that_is_wanted() {
+        let fault = Fault::BadRequest(String::new());
+        let shown = |accept| {
+            let answer = render(&fault, "a<b & \u{1} c", accept);
+            let kind = answer.headers()[http::header::CONTENT_TYPE].clone();
+            (kind, format!("{:?}", answer.into_body()))
+        };
+        let (kind, body) = shown(Some("text/xml"));
+        assert_eq!(kind, "text/xml; charset=utf-8");
+        assert!(
+            body.contains("<Error><Message>a&lt;b &amp; \\xef\\xbf\\xbd c</Message></Error>"),
+            "{body}"
         );
+        for accept in [None, Some("*/*"), Some("text/html")] {
+            assert_eq!(shown(accept).0, "application/json");
+        }
     }
 }

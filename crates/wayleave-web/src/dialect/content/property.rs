@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use wayleave_core::{PricingGroup, PropertySettings, ResourcePricing, SubscriptionGroup};
 use wayleave_engine::HeldProperty;
 
-use super::{Call, Reply, dollars, fraction};
+use super::{Call, Reply, dollars, fraction, shape};
 use crate::fault::Fault;
 
 pub(super) async fn show(call: &Call<'_>) -> Result<Reply, Fault> {
-    Ok(Reply::of(body(&call.property)))
+    Ok(Reply::of(&shape::PROPERTY, body(&call.property)))
 }
 
 /// A property as clients see it.

@@ -8,7 +8,7 @@ use wayleave_protocol::http_date::format_rfc3339;
 
 use super::members::{Members, bad};
 use super::property::{body as property_body, pricing_group, put_pricing};
-use super::{Call, Reply, dollars, failed, refused};
+use super::{Call, Reply, dollars, failed, refused, shape};
 use crate::fault::Fault;
 
 /// What clients take to mean that a page is not managed.
@@ -21,15 +21,15 @@ pub(super) async fn show(call: &Call<'_>) -> Result<Reply, Fault> {
     if call.asks_for("includePropertyData") {
         shown["Property"] = property_body(&call.property);
     }
-    Ok(Reply::of(shown))
+    Ok(Reply::of(&shape::RESOURCE, shown))
 }
 
 pub(super) async fn put(call: &Call<'_>) -> Result<Reply, Fault> {
-    let update = update(Members::of_body(call.body.as_ref())?)?;
+    let update = update(Members::of_body(call.body(&shape::RESOURCE)?.as_ref())?)?;
     let property = &call.property;
     let put = call.engine.put_resource(property, &call.place, update);
     let resource = put.await.map_err(fault)?;
-    Ok(Reply::of(body(property, &resource)))
+    Ok(Reply::of(&shape::RESOURCE, body(property, &resource)))
 }
 
 /// Answers with the resource as it was.
@@ -37,7 +37,7 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Reply, Fault> {
     let property = &call.property;
     let removed = call.engine.remove_resource(property.id, &call.place);
     let resource = removed.await.map_err(fault)?;
-    Ok(Reply::of(body(property, &resource)))
+    Ok(Reply::of(&shape::RESOURCE, body(property, &resource)))
 }
 
 fn not_found() -> Fault {

@@ -6,6 +6,7 @@ mod credentials;
 mod document;
 mod faults;
 mod forged_tokens;
+mod formats;
 mod gateway;
 mod signatures;
 mod token_addresses;
