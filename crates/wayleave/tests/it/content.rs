@@ -196,7 +196,7 @@ fn errors_come_in_the_format_that_was_asked_for() {
     assert_eq!(json.header("content-type"), Some("application/json"));
     assert_eq!(json.json()["Message"], "Unauthorized");
     let xml = ask("text/xml");
-    assert_eq!(xml.header("content-type"), Some("application/xml"));
+    assert_eq!(xml.header("content-type"), Some("text/xml; charset=utf-8"));
     assert!(
         xml.text()
             .ends_with("<Error><Message>Unauthorized</Message></Error>"),
