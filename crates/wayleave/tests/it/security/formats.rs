@@ -91,6 +91,10 @@ fn no_document_type_gets_anything_read_or_called() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it takes is what is measured"
+)]
 fn bodies_that_would_grow_or_nest_without_end_are_refused_at_once() {
     let site = open();
     let laughs: String = (1..10)
