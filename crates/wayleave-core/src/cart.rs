@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ProductNumber;
+use crate::{CalendarPeriod, Expiration, ProductNumber};
 
 /// The most units of anything in one line.
 pub const MOST_UNITS: u32 = 100_000;
@@ -70,6 +70,24 @@ pub enum LineDetails {
     RenewInstance {
         /// The number of the instance.
         instance: i64,
+    },
+    /// A page, for a reader.
+    Page {
+        /// Its id.
+        resource: String,
+        /// Its key, for people.
+        key: String,
+        /// How long it is the reader's.
+        expiration: Expiration,
+    },
+    /// One period of a subscription, for a reader.
+    Subscription {
+        /// The GUID of its group.
+        group: String,
+        /// The key of its group, for people.
+        key: String,
+        /// How long it lasts.
+        period: CalendarPeriod,
     },
     /// A plan.
     Plan {

@@ -95,6 +95,11 @@ macro_rules! typed_id {
                 Self(compose(at, random))
             }
 
+            /// The id of a number that [`Self::number`] gave.
+            pub fn from_number(number: u128) -> Self {
+                Self(number.to_be_bytes())
+            }
+
             /// The id as a number, for tables in memory.
             pub fn number(self) -> u128 {
                 u128::from_be_bytes(self.0)
@@ -201,6 +206,16 @@ typed_id!(
     /// A message in the pretended mailbox.
     MailId,
     "eml_"
+);
+typed_id!(
+    /// A person who visits a property. The content dialect writes it as a GUID.
+    ReaderId,
+    "rdr_"
+);
+typed_id!(
+    /// A page that a reader has bought.
+    PurchaseId,
+    "pur_"
 );
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Pure: no async, no I/O, no HTTP, no clock and no randomness of its own. What a word means is
 //! written once, here; `docs/words.md` is the same list for people.
 
+mod access;
 mod admission;
 mod calendar;
 mod cart;
@@ -24,6 +25,10 @@ mod resource_pricing;
 mod scope;
 mod time;
 
+pub use access::{
+    AccessAction, AccessReason, AdBlocker, BlockerRule, Decision, MeterReading, PageStanding,
+    ReaderRole, Situation, Terms, Visitor, decide, decide_unseen,
+};
 pub use admission::{Admission, NotAdmitted};
 pub use cart::{
     CartLine, LineDetails, MOST_LINES, MOST_UNITS, NewInstance, Recipient, check_account_name,
@@ -38,7 +43,8 @@ pub use credential::{
 pub use environment::Environment;
 pub use id::{
     ChargeId, CredentialId, CustomerId, DeviceId, IdError, InstanceId, IntegrationId, JobId,
-    MailId, OrderId, PartnerId, PlanTermId, PoolId, PropertyId, ResourceId, SecretId,
+    MailId, OrderId, PartnerId, PlanTermId, PoolId, PropertyId, PurchaseId, ReaderId, ResourceId,
+    SecretId,
 };
 pub use limit::{Limit, LimitError, Measure, Per, Period, Plan, Rate, check_limit_name};
 pub use money::{Currency, Money, MoneyError};

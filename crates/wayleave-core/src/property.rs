@@ -48,6 +48,8 @@ pub struct PropertySettings {
     pub pricing_groups: Vec<PricingGroup>,
     /// Crawlers that read every page.
     pub verified_crawlers: VerifiedCrawlers,
+    /// Whether pages are shown while the store does not answer; else what needs it is denied.
+    pub open_when_unavailable: bool,
     /// Whether names of resources that are too long are cut instead of refused.
     pub truncate_names: bool,
 }

@@ -13,10 +13,10 @@ use wayleave_core::Timestamp;
 use wayleave_store::{
     AuditRow, AuditStage, BoxFuture, Reader, SealedValue, Store, StoreError, Transaction,
 };
-use zeroize::Zeroizing;
 
 use crate::engine::Engine;
-use crate::ports::{Randomness, random};
+use crate::ports::Randomness;
+use crate::sealed_key::{self, OwnKey};
 use crate::vault::keyed_hash;
 use crate::{Refusal, Vault};
 
@@ -69,7 +69,7 @@ impl Act {
 
 /// The key of the hashes.
 #[derive(Clone)]
-pub(crate) struct AuditKey(Zeroizing<[u8; 32]>);
+pub(crate) struct AuditKey(OwnKey);
 
 impl AuditKey {
     /// Reads the key of a database; makes it when there is none.
@@ -79,45 +79,12 @@ impl AuditKey {
         randomness: &dyn Randomness,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
-        if let Some(key) = AuditKey::read(store, vault).await? {
-            return Ok(key);
-        }
-        let fresh = Zeroizing::new(random::<32>(randomness));
-        let value = SealedValue {
-            name: KEY_NAME.to_owned(),
-            master_key_id: vault.newest_key_id().to_owned(),
-            sealed: vault.seal(KEY_NAME, &*fresh, randomness),
-        };
-        let added = store
-            .write(now, move |transaction| {
-                Box::pin(async move { transaction.add_sealed_value(&value).await })
-            })
-            .await;
-        match added {
-            // Another node was faster: its key counts.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let key = AuditKey::read(store, vault).await?;
-        key.ok_or_else(|| StoreError::NotFound.into())
-    }
-
-    async fn read(store: &Store, vault: &Vault) -> Result<Option<Self>, Refusal> {
-        let stored = store
-            .read(|reader| Box::pin(reader.sealed_value(KEY_NAME)))
-            .await?;
-        stored
-            .map(|value| AuditKey::open(&value, vault))
-            .transpose()
+        let key = sealed_key::load(KEY_NAME, (store, vault), randomness, now).await?;
+        Ok(AuditKey(key))
     }
 
     fn open(value: &SealedValue, vault: &Vault) -> Result<Self, Refusal> {
-        let opened = vault.open(KEY_NAME, &value.master_key_id, &value.sealed)?;
-        let key: [u8; 32] = opened
-            .as_slice()
-            .try_into()
-            .map_err(|_| crate::MasterKeyError::Broken)?;
-        Ok(AuditKey(Zeroizing::new(key)))
+        Ok(AuditKey(sealed_key::open(KEY_NAME, value, vault)?))
     }
 
     fn hash(&self, before: &[u8], row: &AuditRow) -> [u8; 32] {

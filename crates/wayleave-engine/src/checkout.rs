@@ -183,6 +183,7 @@ impl Engine {
             id,
             number: self.number().await?,
             partner_id: buyer.partner_id,
+            reader_id: None,
             state: OrderState::Quote,
             catalogue_version: looked.catalogue.version,
             totals: looked.priced.totals,
@@ -470,7 +471,10 @@ async fn look_up(
                 taken |= reader.is_name_taken(&wanted.account_name).await?;
                 Found::Nothing
             }
-            LineDetails::Licences { .. } | LineDetails::Plan { .. } => Found::Nothing,
+            LineDetails::Licences { .. }
+            | LineDetails::Plan { .. }
+            | LineDetails::Page { .. }
+            | LineDetails::Subscription { .. } => Found::Nothing,
         });
     }
     Ok((recipients, existing, taken))

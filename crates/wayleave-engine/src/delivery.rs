@@ -5,9 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wayleave_core::order::Processing;
 use wayleave_core::{
-    Choice, InstanceId, LineDetails, NewInstance, PlanTermId, PoolId, ProductKind, Timestamp,
+    Choice, Expiration, InstanceId, LineDetails, NewInstance, PlanTermId, PoolId, ProductKind,
+    PurchaseId, ResourceId, Timestamp,
 };
-use wayleave_store::{Instance, Job, Order, OrderLine, PlanTerm, Pool, StoreError, Transaction};
+use wayleave_store::{
+    Instance, Job, Order, OrderLine, PlanTerm, Pool, Purchase, ReaderSubscription, StoreError,
+    Transaction,
+};
 
 use crate::Refusal;
 use crate::checkout::read_details;
@@ -16,6 +20,7 @@ use crate::job::{Attempt, JobKind};
 use crate::order::must_not_be_given_back;
 use crate::ports::random;
 use crate::provision::{InstanceOrder, ProvisionError};
+use crate::reader_order::counts;
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long before the end of a term, and of a demonstration, its owner is reminded.
@@ -55,6 +60,9 @@ enum Delivery {
         number: i64,
     },
     Plan(PlanTerm, Job),
+    Purchase(Purchase),
+    /// And until when it was before.
+    Subscription(ReaderSubscription, Option<Timestamp>),
 }
 
 /// Why a line cannot be delivered.
@@ -64,6 +72,10 @@ enum Undelivered {
     /// Never.
     Never(String),
     Refusal(Refusal),
+}
+
+fn reader_is_gone() -> Undelivered {
+    Undelivered::Never("the reader is no longer there".to_owned())
 }
 
 impl From<Refusal> for Undelivered {
@@ -158,10 +170,33 @@ impl Engine {
                     .await
             }
             LineDetails::Upgrade { pool, count } => self.prepare_upgrade(order, pool, count).await,
+            LineDetails::Page {
+                resource,
+                expiration,
+                ..
+            } => self.prepare_page(order, &resource, expiration).await,
+            LineDetails::Subscription { group, period, .. } => {
+                let bought = self.subscription_of(order, group, period).await?;
+                let (bought, before) = bought.ok_or_else(reader_is_gone)?;
+                Ok(Delivery::Subscription(bought, before))
+            }
             LineDetails::Plan { months, renews } => {
                 self.prepare_plan(order, line, months, renews).await
             }
         }
+    }
+
+    async fn prepare_page(
+        &self,
+        order: &Order,
+        resource: &str,
+        expiration: Expiration,
+    ) -> Result<Delivery, Undelivered> {
+        let gone = |_| Undelivered::Never("the page is no longer there".to_owned());
+        let resource: ResourceId = resource.parse().map_err(gone)?;
+        let expires_at = expiration.ends_at(self.now());
+        let bought = self.purchase_of(order, resource, expires_at).await?;
+        Ok(Delivery::Purchase(bought.ok_or_else(reader_is_gone)?))
     }
 
     async fn prepare_instance(
@@ -409,6 +444,20 @@ impl Engine {
                 .take_back_licences(order, line, version.clone(), *count)
                 .await;
         }
+        if let LineDetails::Page { .. } = &details {
+            let bought = line.delivered_id.as_deref().map(str::parse::<PurchaseId>);
+            if let Some(Ok(id)) = bought {
+                self.end_purchase(id).await?;
+            }
+            return Ok(Ok(()));
+        }
+        if let LineDetails::Subscription { group, period, .. } = details {
+            if line.delivered_id.is_some() {
+                let bought = (group, period);
+                self.shorten_subscription(order, line.place, bought).await?;
+            }
+            return Ok(Ok(()));
+        }
         if let LineDetails::NewInstance(wanted) = &details {
             return self
                 .take_back_instance(order, line, &wanted.account_name)
@@ -599,6 +648,22 @@ async fn write(
                 .add_licences(*pool, version, added, *number, now)
                 .await?;
             Ok(pool.to_string())
+        }
+        Delivery::Purchase(purchase) => {
+            let bought = transaction
+                .reader()
+                .purchases_of(purchase.reader_id)
+                .await?;
+            let is_same = |known: &Purchase| counts(known, purchase.resource_id, now);
+            if bought.iter().any(is_same) {
+                return Err(StoreError::Refused("the page was bought meanwhile"));
+            }
+            transaction.add_purchase(purchase).await?;
+            Ok(purchase.id.to_string())
+        }
+        Delivery::Subscription(bought, before) => {
+            transaction.extend_subscription(bought, *before).await?;
+            Ok(bought.group_id.clone())
         }
         Delivery::Plan(term, job) => {
             transaction.add_plan_term(term).await?;

@@ -7,22 +7,29 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use wayleave_core::{CredentialId, Environment, PublicId, SecretId, Timestamp};
+use wayleave_protocol::user_token::UserTokenKey;
 use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
+use crate::access::{LastTicks, READINGS};
 use crate::account::Numbers;
 use crate::audit::AuditKey;
 use crate::catalogue::CatalogueVersion;
 use crate::content::{Pages, Properties};
 use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
+use crate::hit_writer::HitWriter;
 use crate::hook::HookSender;
 use crate::limit::Limits;
 use crate::once::KeysInFlight;
 use crate::payment::{PretendProcessor, Processor};
 use crate::provision::{PretendProvisioner, Provisioner};
+use crate::reader::TOKEN_KEY_NAME;
+use crate::reader_memory::ReaderMemory;
 use crate::rehash::Rehash;
 use crate::replay::Replays;
+use crate::resource_count::ResourceCounts;
 use crate::revoked::RevokedTokens;
+use crate::sealed_key;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
 use crate::stuck::Stuck;
@@ -55,6 +62,8 @@ const MISS_INTERVAL: Duration = Duration::from_millis(100);
 const MISS_PATIENCE: Duration = Duration::from_millis(250);
 /// How often what is held of quotas and not used is given back.
 const QUOTA_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the views of pages are written.
+const VIEWS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often what is long ago is forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 /// What clocks may differ by, besides a thousandth of the time.
@@ -116,6 +125,14 @@ pub struct Engine {
     pub(crate) provisioner: Arc<dyn Provisioner>,
     pretended: Arc<PretendProvisioner>,
     pub(crate) hooks: OnceLock<Box<dyn HookSender>>,
+    /// Signs the tokens by which readers are known.
+    pub(crate) user_tokens: UserTokenKey,
+    pub(crate) last_ticks: LastTicks,
+    pub(crate) readers: ReaderMemory,
+    /// Held while a reader is read; each of a part of them.
+    pub(crate) readings: [Mutex<()>; READINGS],
+    pub(crate) hits: HitWriter,
+    pub(crate) resource_counts: ResourceCounts,
     /// When it was opened, by both clocks.
     opened: (Timestamp, u64),
     feed: Mutex<FeedPlace>,
@@ -222,6 +239,10 @@ impl Engine {
         pretended: Arc<PretendProvisioner>,
     ) -> Result<Arc<Self>, Refusal> {
         let audit_key = AuditKey::load(&store, &vault, &*randomness, clock.now()).await?;
+        let user_tokens =
+            read_user_token_key(&settings, (&store, &vault), &*randomness, clock.now());
+        let user_tokens = user_tokens.await?;
+        let (hits, lanes) = HitWriter::new();
         let restored_s = read_restored(&store, settings.environment).await?;
         let (rehash, queued) = Rehash::new();
         let engine = Arc::new(Engine {
@@ -244,6 +265,12 @@ impl Engine {
             provisioner: outside.provisioner,
             pretended,
             hooks: OnceLock::new(),
+            user_tokens,
+            last_ticks: LastTicks::default(),
+            readers: ReaderMemory::new(),
+            readings: std::array::from_fn(|_| Mutex::new(())),
+            hits,
+            resource_counts: ResourceCounts::new(),
             standing: SharedStanding::new(clock.now()),
             feed: Mutex::new(FeedPlace {
                 number: 0,
@@ -271,6 +298,7 @@ impl Engine {
         engine.start_metering();
         engine.start_jobs();
         engine.start_rehashing(queued);
+        engine.start_counting_hits(lanes);
         Ok(engine)
     }
 
@@ -486,6 +514,7 @@ impl Engine {
     async fn begin_anew(&self, place: &mut FeedPlace) -> Result<(), Refusal> {
         tracing::warn!(environment = %self.environment(), "this node stood still for so long that everything is read again");
         self.directory.forget_credentials();
+        self.readers.drop_all();
         place.unread.clear();
         self.read_everything(place).await?;
         self.reload_signing_keys().await
@@ -533,6 +562,9 @@ impl Engine {
         }
         for jti in of(ChangedNoun::RevokedToken) {
             self.skip_unreadable("revoked token", self.apply_revoked_token(jti).await)?;
+        }
+        for id in of(ChangedNoun::Reader) {
+            self.skip_unreadable("reader", self.apply_reader(id))?;
         }
         if !of(ChangedNoun::Catalogue).is_empty() {
             self.skip_unreadable("catalogue", self.reload_catalogue().await)?;
@@ -690,6 +722,7 @@ impl Engine {
         self.forget_quotas().await?;
         self.forget_done_jobs().await?;
         self.forget_keys().await?;
+        self.forget_readers_past().await?;
         self.forget_usage().await
     }
 
@@ -703,6 +736,9 @@ impl Engine {
         if due(USE_INTERVAL) {
             self.count_stuck().await?;
             self.write_uses().await?;
+        }
+        if due(VIEWS_INTERVAL) {
+            self.write_views().await?;
         }
         if due(QUOTA_INTERVAL) {
             self.tend_quotas().await?;
@@ -726,6 +762,17 @@ fn corrupt_change(error: wayleave_core::IdError) -> StoreError {
         noun: "change",
         why: error.to_string(),
     }
+}
+
+/// The key of the tokens by which readers are known.
+async fn read_user_token_key(
+    settings: &EngineSettings,
+    stored: (&Store, &Vault),
+    randomness: &dyn Randomness,
+    now: Timestamp,
+) -> Result<UserTokenKey, Refusal> {
+    let secret = sealed_key::load(TOKEN_KEY_NAME, stored, randomness, now).await?;
+    Ok(UserTokenKey::new(&secret, settings.environment.as_str()))
 }
 
 /// The second before which tokens are dead, and a warning while the keys are to be checked.

@@ -5,6 +5,7 @@
 //! randomness come in as arguments ([`Clock`], [`Randomness`]; law 8). The checks on the hot path
 //! are synchronous, read memory only and cost the same whatever the number of credentials.
 
+mod access;
 mod account;
 mod audit;
 mod authenticate;
@@ -22,6 +23,7 @@ mod engine;
 mod evidence;
 mod explain;
 mod failures;
+mod hit_writer;
 mod hook;
 mod http_signature;
 mod instance;
@@ -44,13 +46,18 @@ mod ports;
 mod property;
 mod proven;
 mod provision;
+mod reader;
+mod reader_memory;
+mod reader_order;
 mod refusal;
 mod rehash;
 mod renewal;
 mod replay;
 mod reseal;
 mod resource;
+mod resource_count;
 mod revoked;
+mod sealed_key;
 mod seen;
 mod settlement;
 mod signed_answer;
@@ -61,6 +68,7 @@ mod token;
 mod usage;
 mod vault;
 
+pub use access::{AccessAnswer, AccessQuestion, Meter, Subscribed, USER_TOKEN_LIFE, VisitorProof};
 pub use account::AccountChange;
 pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
 pub use caller::{Admitted, Caller, IDENTITY};
@@ -92,6 +100,7 @@ pub use pool::PoolQuestion;
 pub use ports::{Clock, Randomness};
 pub use proven::{BodyClaim, Proven};
 pub use provision::{InstanceOrder, Pretence, PretendProvisioner, ProvisionError, Provisioner};
+pub use reader::{NewReader, ReaderChange, ReaderData, SignIn, TEMPORARY_TOKEN_LIFE};
 pub use refusal::{Refusal, Unproven};
 pub use reseal::{RESEAL_BATCH, Resealing};
 pub use resource::ResourceRefusal;
@@ -106,8 +115,9 @@ pub use wayleave_protocol::http_signature::{PublicKey, PublicKeyError};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
     Account, AuditRow, Belongs, Card, Charge, ChargeState, Credential, CredentialFilter,
-    CredentialWithSecrets, Customer, Database, Device, Instance, InstanceFilter, Integration, Job,
-    JobState, Mail, Order, OrderFilter, OrderLine, Partner, PlanTerm, Pool, PoolFilter,
-    PoolVersion, Property, Secret, SecretForm, SigningKey, Store, StoreError, StoreRuntime,
-    StoredCatalogue, UsageGroups, UsageKind, UsageQuestion, UsageSum,
+    CredentialWithSecrets, Customer, Database, Device, Hit, Instance, InstanceFilter, Integration,
+    Job, JobState, Mail, Order, OrderFilter, OrderLine, Partner, PlanTerm, Pool, PoolFilter,
+    PoolVersion, Property, Purchase, ReaderAccount, ReaderSubscription, Secret, SecretForm,
+    SigningKey, Store, StoreError, StoreRuntime, StoredCatalogue, UsageGroups, UsageKind,
+    UsageQuestion, UsageSum,
 };

@@ -293,11 +293,13 @@ impl Engine {
         };
         let found = self.order_by_id(charge.order_id).await?;
         let monthly = has_monthly(&found.lines).map_err(other)?;
-        let transition = match monthly {
+        // A reader pays at once or not at all.
+        let by_card_only = monthly || found.order.reader_id.is_some();
+        let transition = match by_card_only {
             true => processing.give_back(),
             false => processing.fall_back(),
         };
-        let invoice = (!monthly).then(|| self.invoice_of(&found));
+        let invoice = (!by_card_only).then(|| self.invoice_of(&found));
         let advance = job_name(JobKind::Advance, charge.order_id);
         let refused = self.store.write(now, move |transaction| {
             Box::pin(async move {
@@ -435,9 +437,10 @@ impl Engine {
             }
         }
         let now = self.now();
+        let recipient = self.recipient_of(&found).await?;
         let mail = self.mail_job(
             &found.order,
-            &found.account.billing_email,
+            &recipient,
             format!("Order {} was taken back", found.order.number),
             format!("What was paid is returned. Why: {why}\n"),
         );
@@ -456,6 +459,17 @@ impl Engine {
             })
         });
         refunded.await.map(|()| None).map_err(Refusal::Store)
+    }
+
+    /// Who is told about an order: who placed it; nobody where that is a reader without an address.
+    async fn recipient_of(&self, found: &OrderWithLines) -> Result<String, Refusal> {
+        let Some(id) = found.order.reader_id else {
+            return Ok(found.account.billing_email.clone());
+        };
+        let read = self
+            .store
+            .read(move |reader| Box::pin(reader.reader_account(id)));
+        Ok(read.await?.map(|reader| reader.email).unwrap_or_default())
     }
 
     pub(crate) async fn expire_quote(&self, id: OrderId) -> Result<Attempt, Refusal> {

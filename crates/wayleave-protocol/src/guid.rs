@@ -46,14 +46,22 @@ pub fn parse(text: &str) -> Option<[u8; 16]> {
 
 /// Writes the hyphenated form in capitals.
 pub fn format_upper(id: &[u8; 16]) -> String {
-    const CAPITALS: &[u8; 16] = b"0123456789ABCDEF";
+    format(id, b"0123456789ABCDEF")
+}
+
+/// Writes the hyphenated form in small letters.
+pub fn format_lower(id: &[u8; 16]) -> String {
+    format(id, b"0123456789abcdef")
+}
+
+fn format(id: &[u8; 16], digits: &[u8; 16]) -> String {
     let mut text = String::with_capacity(36);
     for (index, byte) in id.iter().enumerate() {
         if matches!(index, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        text.push(char::from(CAPITALS[usize::from(byte >> 4)]));
-        text.push(char::from(CAPITALS[usize::from(byte & 15)]));
+        text.push(char::from(digits[usize::from(byte >> 4)]));
+        text.push(char::from(digits[usize::from(byte & 15)]));
     }
     text
 }

@@ -27,6 +27,8 @@
 //! | [`page`] | what a page of a site says of itself | docs/content.md |
 //! | [`return_address`] | where readers go back to | docs/content.md |
 //! | [`xml`] | small XML documents | XML 1.0, Namespaces in XML 1.0 |
+//! | [`ticks`] | moments as the content dialect numbers them | docs/readers.md |
+//! | [`user_token`] | by what readers are known | docs/readers.md |
 //! | [`secret`] | how secrets are held in memory | – |
 
 pub mod basic;
@@ -49,6 +51,8 @@ pub mod return_address;
 pub mod secret;
 pub mod signed;
 pub mod sigv4;
+pub mod ticks;
+pub mod user_token;
 pub mod xml;
 
 pub use message::Message;

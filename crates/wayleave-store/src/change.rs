@@ -24,6 +24,8 @@ pub enum ChangedNoun {
     Property,
     /// A resource, by its property, a blank and its key.
     Resource,
+    /// A reader: account, rights, or hits that came with a sign-in.
+    Reader,
 }
 
 impl ChangedNoun {
@@ -37,6 +39,7 @@ impl ChangedNoun {
             ChangedNoun::Catalogue => "catalogue",
             ChangedNoun::Property => "property",
             ChangedNoun::Resource => "resource",
+            ChangedNoun::Reader => "reader",
         }
     }
 
@@ -50,6 +53,7 @@ impl ChangedNoun {
             ChangedNoun::Catalogue,
             ChangedNoun::Property,
             ChangedNoun::Resource,
+            ChangedNoun::Reader,
         ]
         .into_iter()
         .find(|noun| noun.as_str() == text)

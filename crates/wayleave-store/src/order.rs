@@ -1,6 +1,7 @@
 use wayleave_core::order::Transition;
 use wayleave_core::{
-    Currency, CustomerId, LinePrice, Money, OrderId, OrderState, PartnerId, Timestamp, Totals,
+    Currency, CustomerId, LinePrice, Money, OrderId, OrderState, PartnerId, ReaderId, Timestamp,
+    Totals,
 };
 
 use crate::{Reader, StoreError, Transaction, must_touch};
@@ -12,8 +13,10 @@ pub struct Order {
     pub id: OrderId,
     /// The number by which clients name it.
     pub number: i64,
-    /// Whose it is.
+    /// Whose it is; of a reader's: the partner whose page or subscription it is.
     pub partner_id: PartnerId,
+    /// The reader who ordered; `None`: the partner itself.
+    pub reader_id: Option<ReaderId>,
     /// Where it stands.
     pub state: OrderState,
     /// The version of the catalogue whose prices it keeps.
@@ -117,11 +120,12 @@ fn money(minor: i64, currency: Currency) -> Result<Money, StoreError> {
     Money::new(minor, currency).map_err(|error| StoreError::corrupt("order", error))
 }
 
-/// The columns of a [`Row`], in its order.
+/// The columns of a [`Row`], in its order. The driver reads rows of 16 columns at most, so partner and
+/// reader are one.
 macro_rules! select_orders {
     ($rest:literal) => {
         concat!(
-            "SELECT id, number, partner_id, state, catalogue_version, currency,
+            "SELECT id, number, partner_id || COALESCE(' ' || reader_id, ''), state, catalogue_version, currency,
                     subtotal_minor, discount_minor, tax_minor, total_minor, auto_pay,
                     hook_url, payment_link, created_at, changed_at, expires_at
              FROM sales_order ",
@@ -132,10 +136,15 @@ macro_rules! select_orders {
 
 fn from_row(row: Row) -> Result<Order, StoreError> {
     let currency: Currency = StoreError::read("order", &row.5)?;
+    let (partner, reader) = match row.2.split_once(' ') {
+        Some((partner, reader)) => (partner, Some(reader)),
+        None => (row.2.as_str(), None),
+    };
     Ok(Order {
         id: StoreError::read("order", &row.0)?,
         number: row.1,
-        partner_id: StoreError::read("order", &row.2)?,
+        partner_id: StoreError::read("order", partner)?,
+        reader_id: StoreError::read_some("order", reader)?,
         state: StoreError::read("order", &row.3)?,
         catalogue_version: row.4,
         totals: Totals {
@@ -187,7 +196,7 @@ impl Reader {
         rows.into_iter().next().map(from_row).transpose()
     }
 
-    /// One order of a partner, by its number.
+    /// One order that a partner placed, by its number; none of a reader's.
     pub async fn order_of_number(
         &mut self,
         partner_id: PartnerId,
@@ -196,14 +205,14 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            select_orders!("WHERE number = $1 AND partner_id = $2"),
+            select_orders!("WHERE number = $1 AND partner_id = $2 AND reader_id IS NULL"),
             number,
             partner_id.to_string()
         )?;
         rows.into_iter().next().map(from_row).transpose()
     }
 
-    /// Orders of a partner, the newest first: so many after having passed over so many.
+    /// Orders that a partner placed, the newest first: so many after having passed over so many.
     pub async fn orders_of(
         &mut self,
         partner_id: PartnerId,
@@ -213,7 +222,9 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            select_orders!("WHERE partner_id = $1 ORDER BY id DESC LIMIT $3 OFFSET $2"),
+            select_orders!(
+                "WHERE partner_id = $1 AND reader_id IS NULL ORDER BY id DESC LIMIT $3 OFFSET $2"
+            ),
             partner_id.to_string(),
             start,
             length
@@ -262,6 +273,17 @@ impl Reader {
             customer_id.to_string()
         )?;
         Ok(rows.first().map_or(0, |(count,)| *count))
+    }
+
+    /// The orders of a reader, the oldest first.
+    pub async fn orders_of_reader(&mut self, id: ReaderId) -> Result<Vec<Order>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            Row,
+            select_orders!("WHERE reader_id = $1 ORDER BY id"),
+            id.to_string()
+        )?;
+        rows.into_iter().map(from_row).collect()
     }
 
     /// One order of whichever partner, by its number.
@@ -357,11 +379,15 @@ impl Reader {
 }
 
 impl Transaction {
-    /// Stores a quote with its lines, and counts it for its partner, whose account must be there.
+    /// Stores a quote with its lines; one that the partner placed is counted for it, whose account
+    /// must be there.
     pub async fn add_order(&mut self, new: &NewOrder) -> Result<(), StoreError> {
         self.add_order_row(&new.order).await?;
         for line in &new.lines {
             self.add_order_line(new.order.id, line).await?;
+        }
+        if new.order.reader_id.is_some() {
+            return Ok(());
         }
         let counted = execute!(
             self.link(),
@@ -377,8 +403,8 @@ impl Transaction {
             self.link(),
             "INSERT INTO sales_order (id, number, partner_id, state, catalogue_version, currency,
                  subtotal_minor, discount_minor, tax_minor, total_minor, auto_pay, hook_url,
-                 payment_link, created_at, changed_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                 payment_link, created_at, changed_at, expires_at, reader_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             order.id.to_string(),
             order.number,
             order.partner_id.to_string(),
@@ -394,7 +420,8 @@ impl Transaction {
             order.payment_link.as_deref(),
             order.created_at.micros(),
             order.changed_at.micros(),
-            order.expires_at.micros()
+            order.expires_at.micros(),
+            order.reader_id.map(|id| id.to_string())
         )
         .map(drop)
     }

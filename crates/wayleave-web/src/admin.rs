@@ -17,6 +17,7 @@ mod plan;
 mod pool;
 mod pretend;
 mod property;
+mod reader;
 mod reading;
 mod route;
 mod token;
@@ -189,7 +190,9 @@ fn permission(method: &Method, path: &[&str]) -> Permit {
         (&Method::GET, _) | (_, ["tokens", "introspect"]) => Permit::Read,
         (_, ["credentials", _, "disable" | "enable"]) => Permit::HelpProperty,
         (_, ["credentials", "import"]) => Permit::Operate,
-        (_, ["credentials", ..] | ["properties", _, _]) => Permit::ManageProperty,
+        (_, ["credentials", ..] | ["properties", _, _] | ["properties", _, "readers", ..]) => {
+            Permit::ManageProperty
+        }
         _ => Permit::Operate,
     }
 }
@@ -231,6 +234,9 @@ impl Desk<'_> {
             ("integrations", [id]) => self.integration(id).await,
             ("properties", []) => self.properties(&mut page).await,
             ("properties", [id]) => self.property(id).await,
+            ("properties", [id, "readers", rest @ ..]) => {
+                self.look_up_readers(id, rest, &mut page).await
+            }
             ("credentials", []) => self.credentials(&mut page).await,
             ("credentials", [id]) => self.credential(id).await,
             ("keys", []) => self.keys().await,
@@ -287,6 +293,10 @@ impl Desk<'_> {
             ("integrations", []) => self.create_integration(members).await,
             ("integrations", [id, "rename"]) => self.rename_integration(id, members).await,
             ("properties", []) => self.create_property(members).await,
+            ("properties", [id, "readers"]) => self.create_reader(id, members).await,
+            ("properties", [id, "readers", reader, verb]) => {
+                self.act_on_reader(id, (reader, verb), members).await
+            }
             ("properties", [id, "change"]) => self.change_property(id, members).await,
             ("credentials", []) => self.create_credential(members).await,
             ("credentials", ["import"]) => self.import_credentials(members).await,
@@ -326,6 +336,15 @@ fn is_act(noun: &str, rest: &[&str]) -> bool {
             | ("integrations", [_, "rename"])
             | ("properties", [_, "change"])
             | (
+                "properties",
+                [
+                    _,
+                    "readers",
+                    _,
+                    "change" | "sign-in" | "buy" | "subscribe" | "give-subscription" | "erase"
+                ]
+            )
+            | (
                 "credentials",
                 [
                     _,
@@ -364,6 +383,7 @@ fn is_looked_up(noun: &str, rest: &[&str]) -> bool {
             []
         ) | ("partners", [_, "account"])
             | ("catalogue", ["versions", _])
+            | ("properties", [_, "readers", _] | [_, "readers", _, "data"])
     )
 }
 
@@ -428,6 +448,9 @@ mod tests {
             Method::POST,
             &["properties", "prp_1", "change"]
         ));
+        let buy = ["properties", "prp_1", "readers", "rdr_1", "buy"];
+        assert!(may(property, Method::POST, &buy));
+        assert!(!may(support, Method::POST, &buy));
         assert!(may(
             property,
             Method::POST,

@@ -28,6 +28,7 @@ use crate::command::plan::{self, PlanAct};
 use crate::command::pool::{self, PoolAct};
 use crate::command::pretend::{self, PretendArgs};
 use crate::command::property::{self, PropertyAct};
+use crate::command::reader::{self, ReaderAct};
 use crate::command::route::{self, RouteAct};
 use crate::command::sign::{self, SignArgs};
 use crate::command::token::{self, TokenAct};
@@ -81,6 +82,9 @@ enum Act {
     /// Content sites of partners: make, change, list.
     #[command(subcommand)]
     Property(PropertyAct),
+    /// Readers of properties: make, sign in, sell, show, export, erase.
+    #[command(subcommand)]
+    Reader(ReaderAct),
     /// Keys of partners: make, roll, import, list, revoke.
     #[command(subcommand)]
     Credential(CredentialAct),
@@ -294,6 +298,7 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Partner(act) => partner::run(act),
         Act::Integration(act) => integration::run(act),
         Act::Property(act) => property::run(act),
+        Act::Reader(act) => reader::run(act),
         Act::Credential(act) => credential::run(act, verbose),
         Act::Key(act) => key::run(act),
         Act::Route(act) => route::run(act),

@@ -23,6 +23,7 @@ pub(crate) mod pool;
 pub(crate) mod pretend;
 pub(crate) mod print;
 pub(crate) mod property;
+pub(crate) mod reader;
 pub(crate) mod remote;
 pub(crate) mod route;
 pub(crate) mod shown;

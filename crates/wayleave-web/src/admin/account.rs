@@ -50,7 +50,7 @@ impl Desk<'_> {
 }
 
 /// The card of a word: one of the processor that pretends, or none.
-fn card(word: &str) -> Result<Option<Card>, Fault> {
+pub(super) fn card(word: &str) -> Result<Option<Card>, Fault> {
     match word {
         "none" => Ok(None),
         word => pretended_card(word).map(Some).ok_or_else(|| {

@@ -125,12 +125,13 @@ impl Desk<'_> {
     }
 }
 
-fn body(order: &Order) -> Value {
+pub(super) fn body(order: &Order) -> Value {
     let totals = &order.totals;
     json!({
         "id": order.id.to_string(),
         "number": order.number,
         "partner": order.partner_id.to_string(),
+        "reader": order.reader_id.map(|id| id.to_string()),
         "state": order.state.as_str(),
         "currency": totals.total.currency().to_string(),
         "subtotal_minor": totals.subtotal.minor(),
@@ -148,7 +149,7 @@ fn body(order: &Order) -> Value {
     })
 }
 
-fn line_body(line: &OrderLine) -> Value {
+pub(super) fn line_body(line: &OrderLine) -> Value {
     let details: Value = serde_json::from_str(&line.details).unwrap_or_default();
     json!({
         "place": line.place,

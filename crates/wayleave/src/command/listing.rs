@@ -14,7 +14,7 @@ use super::{Failure, Outcome};
 /// What to list and how.
 pub(crate) struct Listing<'l> {
     /// Its address in the environment, such as `/partners`.
-    pub(crate) path: &'static str,
+    pub(crate) path: &'l str,
     /// Parameters of the query that were given.
     pub(crate) filters: &'l [(&'static str, Option<String>)],
     /// The member that the next page begins after; `None`: there is one page.

@@ -10,6 +10,7 @@
 mod harness;
 mod site;
 
+mod access;
 mod admin;
 mod admin_sales;
 mod audit;

@@ -5,6 +5,7 @@
 //! [`Call`] and knows nothing of formats. Where a surface has an API behind, proven requests pass to
 //! it instead.
 
+mod access;
 mod format;
 mod members;
 mod property;
@@ -106,6 +107,9 @@ pub(crate) fn admission(audience: Audience) -> Admission {
 /// A request of an admitted caller, read.
 struct Call<'a> {
     engine: &'a Engine,
+    admitted: &'a Admitted,
+    /// The access key in the path, which is the caller's.
+    access_key: &'a str,
     /// The property whose key set proved it.
     property: Arc<HeldProperty>,
     /// What stands in the path in the place of the name in braces, decoded; empty where there is none.
@@ -167,7 +171,21 @@ struct Address {
 }
 
 /// Every address; of two that fit the first one counts.
-static ADDRESSES: [Address; 2] = [
+static ADDRESSES: [Address; 4] = [
+    Address {
+        noun: Noun::Resource,
+        form: "{resourceKey}",
+        allow: "GET",
+        methods: &[(Method::GET, |call| Box::pin(access::by_resource_key(call)))],
+    },
+    Address {
+        noun: Noun::TemporaryUserToken,
+        form: "{temporaryUserToken}",
+        allow: "GET",
+        methods: &[(Method::GET, |call| {
+            Box::pin(access::by_temporary_token(call))
+        })],
+    },
     Address {
         noun: Noun::Property,
         form: "",
@@ -210,14 +228,15 @@ impl Address {
 
 /// Which method of which address is called, and what stands in its place.
 fn find<'p>(method: &Method, path: ContentPath<'p>) -> Result<(Handler, &'p str), Fault> {
-    let method = match *method {
-        Method::HEAD => &Method::GET,
-        _ => method,
-    };
     let mut found = ADDRESSES
         .iter()
         .filter_map(|address| Some((address, address.place(path)?)));
     let (address, place) = found.next().ok_or(Fault::NotFound)?;
+    // Looking at what a page would be answered counts nothing: there is no HEAD where GET does.
+    let method = match *method {
+        Method::HEAD if address.allow.contains("HEAD") => &Method::GET,
+        _ => method,
+    };
     let mut methods = address.methods.iter();
     let handler = methods.find(|(known, _)| known == method);
     handler
@@ -248,6 +267,8 @@ pub(crate) async fn answer(asked: Asked<'_>) -> Result<Answer, Fault> {
     let format = answer_format(parts, asked.path.audience)?;
     let call = Call {
         engine,
+        admitted: asked.admitted,
+        access_key: asked.path.key,
         property: property_of(engine, asked.admitted)?,
         place: decode(place)?,
         query: read_query(parts.uri.query())?,
