@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{TestNode, on_both_databases};
+use crate::harness::{PROPERTY_ADMINISTRATOR, SUPPORT, TestNode, on_both_databases};
 use crate::site::Site;
 
 on_both_databases! {
@@ -214,4 +214,24 @@ fn copies(count: usize) -> String {
              pricing_group, pricing, paywall_description, paywall_short_description, origin, changed_at
          FROM resource, n WHERE external_key = 'First'"
     )
+}
+
+#[test]
+fn settings_are_administered_by_those_who_were_given_the_property() {
+    let mut site = Site::open(TestNode::start(wayleave_testkit::DatabaseKind::Sqlite));
+    let call = |site: &Site, token: &str, verb: &str| {
+        let target = settings_target(site, verb);
+        let call = site.node.admin.post(&target).bearer(token);
+        call.json(&json!({ "subscriptions": true })).send()
+    };
+    let verb = "change-settings";
+    call(&site, SUPPORT, verb).expect(403);
+    call(&site, PROPERTY_ADMINISTRATOR, verb).expect(404);
+    let property = site.property.clone();
+    site.node.give(&[&property]);
+    site.node.restart();
+    call(&site, PROPERTY_ADMINISTRATOR, verb).expect(200);
+    let target = settings_target(&site, "settings");
+    let shown = site.node.admin.get(&target).bearer(SUPPORT).send();
+    assert_eq!(shown.expect(200).json()["settings"]["subscriptions"], true);
 }
