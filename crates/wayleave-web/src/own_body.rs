@@ -64,10 +64,10 @@ impl From<Full<Bytes>> for OwnBody {
 
 impl fmt::Debug for OwnBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            OwnBody::Whole(_) => "Whole",
-            OwnBody::Pieces(_) => "Pieces",
-        })
+        match self {
+            OwnBody::Whole(whole) => whole.fmt(f),
+            OwnBody::Pieces(_) => f.write_str("Pieces"),
+        }
     }
 }
 

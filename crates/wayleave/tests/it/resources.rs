@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli_admin::{document, text};
 use crate::harness::{PROPERTY_ADMINISTRATOR, SUPPORT, TestNode, on_both_databases};
 use crate::site::Site;
 
@@ -234,4 +235,39 @@ fn settings_are_administered_by_those_who_were_given_the_property() {
     let target = settings_target(&site, "settings");
     let shown = site.node.admin.get(&target).bearer(SUPPORT).send();
     assert_eq!(shown.expect(200).json()["settings"]["subscriptions"], true);
+}
+
+#[test]
+fn settings_go_out_and_in_again_by_command() {
+    let site = Site::open(TestNode::start(wayleave_testkit::DatabaseKind::Sqlite));
+    let (node, property) = (&site.node, site.property.as_str());
+    let folder = node.folder.path();
+    let put = |name: &str, contents: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, contents).expect("written");
+        let file = file.to_str().expect("a path");
+        document(node, &["property", "put-settings", property, file])
+    };
+    let first = put("settings.json", &settings().to_string());
+    assert_eq!(first["version"], 1);
+    let shown = text(node, &["property", "settings", property]);
+    assert!(shown.contains("title = \"The Harbour Daily\""), "{shown}");
+    let again = put("settings.toml", &shown);
+    assert_eq!(
+        (&again["version"], &again["settings"]),
+        (&json!(2), &first["settings"])
+    );
+    let changes = [
+        "quota.allowed=9",
+        "display_style=ModalOverlay",
+        "subscriptions=false",
+    ];
+    let command = [&["property", "change-settings", property][..], &changes].concat();
+    let settings = document(node, &command)["settings"].take();
+    assert_eq!(
+        settings["quota"],
+        json!({ "enabled": true, "allowed": 9, "period": "Monthly" })
+    );
+    assert_eq!(settings["display_style"], "ModalOverlay");
+    assert_eq!(settings["subscriptions"], false);
 }

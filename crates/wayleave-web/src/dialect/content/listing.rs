@@ -95,6 +95,8 @@ fn later(next: NextRows, writing: Writing, is_first: bool) -> NextPiece {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use serde_json::json;
 
     use super::super::format::JSON;
@@ -102,10 +104,12 @@ mod tests {
     use super::*;
 
     /// The whole list of some pages.
-    fn written(pages: &'static [&'static [i32]]) -> String {
+    fn written(pages: &[&[&str]], format: Format) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.expect("a runtime");
-        let mut piece = first_piece(rows(pages), &Writing::of(&RESOURCES, JSON));
+        let owned = |page: &&[&str]| page.iter().map(|name| json!({ "Name": name })).collect();
+        let rows = rows(pages.iter().map(owned).collect());
+        let mut piece = first_piece(rows, &Writing::of(&RESOURCES, format));
         let mut text = String::from_utf8(piece.bytes.to_vec()).expect("text");
         while let Some(then) = piece.then {
             piece = runtime.block_on(then).expect("a piece");
@@ -114,28 +118,43 @@ mod tests {
         text
     }
 
-    fn rows(pages: &'static [&'static [i32]]) -> Rows {
-        let (first, rest) = pages.split_first().unwrap_or((&&[][..], &[]));
-        let then: Option<NextRows> = match rest {
-            [] => None,
-            rest => Some(Box::pin(async { Ok(rows(rest)) })),
+    fn rows(mut pages: VecDeque<Vec<Value>>) -> Rows {
+        let first = pages.pop_front().unwrap_or_default();
+        let rest: NextRows = match pages.is_empty() {
+            true => {
+                return Rows {
+                    rows: first,
+                    then: None,
+                };
+            }
+            false => Box::pin(async { Ok(rows(pages)) }),
         };
         Rows {
-            rows: first.iter().map(|row| json!(row)).collect(),
-            then,
+            rows: first,
+            then: Some(rest),
         }
     }
 
     #[test]
     fn a_list_is_whole_however_its_rows_come() {
-        for (pages, text) in [
-            (&[][..], "[]"),
-            (&[&[1, 2][..]][..], "[1,2]"),
-            (&[&[1, 2][..], &[3]], "[1,2,3]"),
-            (&[&[1][..], &[], &[2], &[]], "[1,2]"),
-            (&[&[][..], &[1]], "[1]"),
-        ] {
-            assert_eq!(written(pages), text);
+        let cases: [(&[&[&str]], &[&str]); 5] = [
+            (&[], &[]),
+            (&[&["a", "b"]], &["a", "b"]),
+            (&[&["a", "b"], &["c"]], &["a", "b", "c"]),
+            (&[&["a"], &[], &["b"], &[]], &["a", "b"]),
+            (&[&[], &["a"]], &["a"]),
+        ];
+        for (pages, names) in cases {
+            let whole: Value = names.iter().map(|name| json!({ "Name": name })).collect();
+            assert_eq!(written(pages, JSON), whole.to_string());
+            let xml = Format::wanted(Some("text/xml")).expect("XML");
+            let parsed = wayleave_protocol::xml::parse(written(pages, xml).as_bytes());
+            let root = parsed.expect("well-formed");
+            let found = root
+                .children
+                .iter()
+                .map(|row| row.children[0].text.as_str());
+            assert_eq!(found.collect::<Vec<_>>(), names);
         }
     }
 }
