@@ -8,6 +8,7 @@ mod admission;
 mod calendar;
 mod cart;
 mod catalogue;
+mod crawler;
 mod credential;
 mod environment;
 mod id;
@@ -37,6 +38,7 @@ pub use catalogue::{
     Catalogue, CatalogueError, Choice, PlanGrants, PlanLimit, Price, PriceList, Product,
     ProductKind, ProductNumber, STANDARD_PRICE_LIST, Tax,
 };
+pub use crawler::{Crawler, Crawlers, IpRange, RangeError};
 pub use credential::{
     Audience, AudienceSet, CredentialState, PublicId, PublicIdError, Scheme, SchemeSet, UnknownWord,
 };

@@ -51,6 +51,8 @@ pub struct AccessQuestion<'a> {
     pub key: &'a str,
     /// Who visits.
     pub proof: VisitorProof<'a>,
+    /// Where the page lies, as the site says; empty: it says nothing.
+    pub page_url: &'a str,
     /// What the site found out about blockers.
     pub ad_blocker: AdBlocker,
     /// Whether the visitor has proven to be a search engine that the property lets in.
@@ -152,8 +154,15 @@ impl Engine {
         let property = self.property_held(question.property_id)?;
         let resource = self.resource(property.id, question.key).await;
         let away = resource.as_ref().err().map(ToString::to_string);
-        let (resource, now) = (resource.unwrap_or_default(), self.now());
+        let now = self.now();
         let visitor = self.identify(question, now).await;
+        let resource = match resource {
+            // In a box: most questions are about pages that are known.
+            Ok(None) if visitor.spider_page.is_none() => {
+                Box::pin(self.page_asked_about(question, &property)).await
+            }
+            looked => looked.unwrap_or_default(),
+        };
         let looked = Looked {
             question,
             settings: &property.settings,

@@ -31,8 +31,7 @@ pub struct HeldProperty {
 }
 
 impl HeldProperty {
-    /// Reads a property as it is stored. Errors: settings that this version cannot read.
-    pub fn read(property: &Property) -> Result<Self, StoreError> {
+    fn read(property: &Property) -> Result<Self, StoreError> {
         let settings = match &property.settings {
             None => PropertySettings::first(property.id),
             Some(text) => serde_json::from_str(text)

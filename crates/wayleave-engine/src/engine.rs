@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
-use wayleave_core::{CredentialId, Environment, PublicId, SecretId, Timestamp};
+use wayleave_core::{Crawlers, CredentialId, Environment, PublicId, SecretId, Timestamp};
 use wayleave_protocol::user_token::UserTokenKey;
 use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
@@ -32,6 +32,7 @@ use crate::revoked::RevokedTokens;
 use crate::sealed_key;
 use crate::seen::SeenTokens;
 use crate::signing_keys::SigningKeys;
+use crate::spider::Spider;
 use crate::stuck::Stuck;
 use crate::usage::Meter;
 use crate::{Algorithm, Clock, Randomness, Refusal, Vault};
@@ -125,6 +126,8 @@ pub struct Engine {
     pub(crate) provisioner: Arc<dyn Provisioner>,
     pretended: Arc<PretendProvisioner>,
     pub(crate) hooks: OnceLock<Box<dyn HookSender>>,
+    pub(crate) spider: Spider,
+    pub(crate) crawlers: ArcSwap<Crawlers>,
     /// Signs the tokens by which readers are known.
     pub(crate) user_tokens: UserTokenKey,
     pub(crate) last_ticks: LastTicks,
@@ -265,6 +268,8 @@ impl Engine {
             provisioner: outside.provisioner,
             pretended,
             hooks: OnceLock::new(),
+            spider: Spider::default(),
+            crawlers: ArcSwap::default(),
             user_tokens,
             last_ticks: LastTicks::default(),
             readers: ReaderMemory::new(),

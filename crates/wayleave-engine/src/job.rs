@@ -44,11 +44,13 @@ pub enum JobKind {
     EndPlan,
     /// Takes an order back that was given up: what it delivered, and its money.
     GiveBack,
+    /// Reads a page that is to become a resource.
+    ReadPage,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 9] = [
+    pub const ALL: [JobKind; 10] = [
         JobKind::Advance,
         JobKind::ExpireQuote,
         JobKind::Hook,
@@ -58,6 +60,7 @@ impl JobKind {
         JobKind::Remind,
         JobKind::EndPlan,
         JobKind::GiveBack,
+        JobKind::ReadPage,
     ];
 
     /// The stored and shown word.
@@ -72,6 +75,7 @@ impl JobKind {
             JobKind::Remind => "remind",
             JobKind::EndPlan => "end-plan",
             JobKind::GiveBack => "give-back",
+            JobKind::ReadPage => "read-page",
         }
     }
 }
@@ -85,7 +89,7 @@ impl FromStr for JobKind {
             .find(|kind| kind.as_str() == text)
             .ok_or(UnknownWord {
                 noun: "job",
-                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan, give-back",
+                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan, give-back, read-page",
             })
     }
 }
@@ -188,6 +192,7 @@ impl Engine {
             JobKind::Remind => self.remind(job, object(job)?).await?,
             JobKind::EndPlan => self.attempt_to_end_plan(job, object(job)?).await?,
             JobKind::GiveBack => self.attempt_to_give_back(job, object(job)?).await?,
+            JobKind::ReadPage => self.attempt_to_read_page(job).await?,
         })
     }
 

@@ -245,7 +245,7 @@ impl Engine {
         Ok(text)
     }
 
-    fn new_temporary_token(
+    pub(crate) fn new_temporary_token(
         &self,
         reader_id: ReaderId,
         sign_in: &SignIn,

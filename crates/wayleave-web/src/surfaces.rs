@@ -132,6 +132,7 @@ enum Place<'s, 'p> {
     ForwardAuth(Refusals),
     KeySet,
     Metadata,
+    HandBack,
     Content {
         path: dialect_content::ContentPath<'p>,
         stripped: &'p str,
@@ -160,7 +161,7 @@ impl Place<'_, '_> {
             | Place::Revocation => Dialect::OAuth,
             Place::OAuthToken(oauth::Flavour::Platform) | Place::Platform => Dialect::Platform,
             Place::TokenExchange => Dialect::Token,
-            Place::Content { .. } => Dialect::Content,
+            Place::Content { .. } | Place::HandBack => Dialect::Content,
             Place::ForwardAuth(_) | Place::KeySet | Place::Metadata | Place::Route(_) => {
                 Dialect::Problem
             }
@@ -353,6 +354,9 @@ impl Surfaces {
             Place::KeySet => discovery::key_set(&self.engine, parts).map(Served::Answer),
             Place::Metadata => discovery::metadata(&self.engine, parts, settings.oauth.as_ref())
                 .map(Served::Answer),
+            Place::HandBack => Box::pin(dialect_content::hand_back::answer(&self.engine, parts))
+                .await
+                .map(Served::Answer),
             Place::Nothing => Err(Fault::NotFound),
             place @ (Place::Content { .. } | Place::Route(_) | Place::Platform) => {
                 let proxies = &settings.trusted_proxies;
@@ -407,6 +411,13 @@ impl Surfaces {
                 stripped,
                 upstream: content.upstream.as_ref(),
             };
+        }
+        let answers_content = settings
+            .content
+            .as_ref()
+            .is_some_and(|content| content.upstream.is_none());
+        if answers_content && dialect_content::hand_back::is_at(path) {
+            return Place::HandBack;
         }
         if is(&settings.token, "/token") {
             Place::TokenExchange

@@ -280,6 +280,7 @@ fn open(folder: &Path, test_database: &str, store_runtime: &StoreRuntime) -> Res
         algorithm: Algorithm::Es256,
         wrong_secrets_per_minute: None,
         plans: Vec::new(),
+        crawlers: Default::default(),
         usage_hours_kept_days: 62,
         monitor: None,
         drain_timeout: std::time::Duration::from_secs(10),

@@ -1,5 +1,6 @@
 //! The configuration file of `wayleave serve`; `deploy/wayleave.toml` is its annotated example.
 
+mod crawler;
 mod limit;
 mod limits;
 mod route;
@@ -23,6 +24,7 @@ use crate::tls::TlsFiles;
 use crate::traces::TraceSettings;
 use crate::{safety, spelling};
 
+use self::crawler::CrawlerConfig;
 use self::limit::{LimitConfig, Limits, PlanConfig};
 use self::limits::LimitsConfig;
 use self::route::RouteConfig;
@@ -64,6 +66,8 @@ pub struct Config {
     limit: Vec<LimitConfig>,
     #[serde(default)]
     plan: Vec<PlanConfig>,
+    #[serde(default)]
+    crawler: Vec<CrawlerConfig>,
     #[serde(default)]
     usage: UsageConfig,
     #[serde(default)]
@@ -313,6 +317,7 @@ impl Config {
             algorithm: self.algorithm()?,
             wrong_secrets_per_minute: self.limits.wrong_secrets_per_minute(),
             plans: limits.plans(&self.plan)?,
+            crawlers: crawler::crawlers(&self.crawler)?,
             usage_hours_kept_days: self.usage.hours_kept_days,
             threads: self.threads.unwrap_or_else(available_threads).max(1),
             drain_timeout: self.drain_timeout()?,

@@ -6,6 +6,7 @@
 //! resolves to something else a moment later gains nothing. Redirects are not followed.
 
 mod address;
+mod page;
 mod target;
 
 use std::convert::Infallible;
@@ -27,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use wayleave_engine::HookSender;
 use wayleave_store::BoxFuture;
 
@@ -104,16 +106,21 @@ impl<N: Network> HookCaller<N> {
         let stream = self.connect(target).await?;
         let status = match target.is_tls {
             false => exchange(target, stream).await?,
-            true => {
-                let name =
-                    ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
-                let connector = TlsConnector::from(self.tls.clone()?);
-                let secured = connector.connect(name, stream).await;
-                let secured = secured.map_err(|error| format!("TLS failed: {error}"))?;
-                exchange(target, secured).await?
-            }
+            true => exchange(target, self.secure(target, stream).await?).await?,
         };
         judge(status)
+    }
+
+    /// Begins TLS with a target.
+    async fn secure(
+        &self,
+        target: &Target,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, String> {
+        let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
+        let connector = TlsConnector::from(self.tls.clone()?);
+        let secured = connector.connect(name, stream).await;
+        secured.map_err(|error| format!("TLS failed: {error}"))
     }
 
     /// Resolves once, checks every address, and connects to the first of them that answers.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use wayleave_core::{Environment, Plan};
+use wayleave_core::{Crawlers, Environment, Plan};
 use wayleave_engine::{
     Algorithm, Clock, Database, Engine, EngineSettings, Operators, Randomness, Refusal, Store,
     StoreError, StoreRuntime,
@@ -51,7 +51,7 @@ pub struct EnvironmentSettings {
     pub database: Database,
     /// The file with its master keys.
     pub master_key: PathBuf,
-    /// Whether the hooks of orders may call this machine, also over plain http.
+    /// Whether hooks may call this machine and pages of sites be read from it, also over plain http.
     pub hooks_to_loopback: bool,
     /// What it shows.
     pub surfaces: SurfaceSettings,
@@ -74,6 +74,8 @@ pub struct NodeSettings {
     pub wrong_secrets_per_minute: Option<u32>,
     /// The plans that partners may have.
     pub plans: Vec<Plan>,
+    /// The crawlers that properties may let in.
+    pub crawlers: Crawlers,
     /// How many days counts by the hour are kept; 0: for ever.
     pub usage_hours_kept_days: u32,
     /// How many threads serve requests.
@@ -179,6 +181,9 @@ impl Node {
             let engine = waiting.block_on(opening)?;
             let hooks = HookCaller::new(environment.hooks_to_loopback);
             engine.set_hooks(Box::new(hooks));
+            let pages = HookCaller::new(environment.hooks_to_loopback);
+            engine.set_page_reader(Box::new(pages));
+            engine.set_crawlers(settings.crawlers.clone());
             engine.set_plans(&settings.plans);
             engine.keep_hours_of_usage(settings.usage_hours_kept_days);
             engines.push(engine);

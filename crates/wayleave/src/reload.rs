@@ -40,6 +40,7 @@ impl Running {
         for engine in &self.engines {
             engine.limit_wrong_secrets(self.settings.wrong_secrets_per_minute);
             engine.set_plans(&self.settings.plans);
+            engine.set_crawlers(self.settings.crawlers.clone());
             engine.keep_hours_of_usage(self.settings.usage_hours_kept_days);
         }
         self.operators.store(Arc::new(operators));
@@ -75,6 +76,7 @@ impl Running {
         settings.trusted_proxies = wanted.trusted_proxies;
         settings.wrong_secrets_per_minute = wanted.wrong_secrets_per_minute;
         settings.plans = wanted.plans;
+        settings.crawlers = wanted.crawlers;
         settings.usage_hours_kept_days = wanted.usage_hours_kept_days;
         for (own, mut new) in settings.environments.iter_mut().zip(wanted.environments) {
             keep_what_is_known(&mut new.surfaces, &own.surfaces);

@@ -477,6 +477,7 @@ fn usual_settings(folder: &TestFolder, databases: &TestDatabases) -> NodeSetting
         algorithm: Algorithm::Es256,
         wrong_secrets_per_minute: Some(10),
         plans: Vec::new(),
+        crawlers: Default::default(),
         usage_hours_kept_days: 62,
         threads: 2,
         drain_timeout: Duration::from_secs(10),

@@ -57,6 +57,7 @@ mod security;
 mod serving;
 mod shop;
 mod signing_tools;
+mod site_pages;
 mod slow_clients;
 mod sold;
 mod storage;

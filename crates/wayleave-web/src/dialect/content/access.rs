@@ -38,8 +38,9 @@ async fn answer(call: &Call<'_>, key: &str, proof: VisitorProof<'_>) -> Result<R
         property_id: call.property.id,
         key,
         proof,
+        page_url: call.parameter("ResourceURL").unwrap_or_default(),
         ad_blocker: AdBlocker::of_content_word(status),
-        is_verified_crawler: false,
+        is_verified_crawler: is_verified_crawler(call),
     };
     let answered = call.engine.ask_for_access(&question).await;
     let answered = answered.map_err(|refusal| Fault::Internal {
@@ -47,6 +48,15 @@ async fn answer(call: &Call<'_>, key: &str, proof: VisitorProof<'_>) -> Result<R
     })?;
     let url = action_url(call, key, &answered);
     Ok(Reply::of(&RESOURCE_ACCESS, body(&question, &answered, url)))
+}
+
+/// Whether the visitor comes from where a crawler comes from that the property lets in. What it says of
+/// itself does not count.
+fn is_verified_crawler(call: &Call<'_>) -> bool {
+    let settings = &call.property.settings.verified_crawlers;
+    let ip = call.parameter("IP").filter(|_| settings.enabled);
+    let ip = ip.and_then(|ip| ip.trim().parse().ok());
+    ip.is_some_and(|ip| call.engine.is_crawler_of(&settings.kinds, ip))
 }
 
 /// Where the visitor is sent; empty where the page is shown. Always with a `?`: sites append to it.

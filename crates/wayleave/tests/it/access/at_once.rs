@@ -35,6 +35,7 @@ fn ask_at_once(
                     property_id,
                     key: &key,
                     proof,
+                    page_url: "",
                     ad_blocker: AdBlocker::Unknown,
                     is_verified_crawler: false,
                 };
