@@ -25,7 +25,7 @@ def sign(access_key, secret_key, method, url):
 with open(sys.argv[1], encoding="utf-8") as file:
     test = json.load(file)["test"]
 keys = test["management"]
-url = f"{test['url']}/api/Property/{keys['access_key']}/Resource/1?includePropertyData=true"
+url = f"{test['url']}/api/Property/{keys['access_key']}/Resource/Story-1?includePropertyData=true"
 request = urllib.request.Request(url, headers=sign(**keys, method="GET", url=url))
 with urllib.request.urlopen(request) as answer:
     print(answer.read().decode())

@@ -31,7 +31,8 @@ pub struct HeldProperty {
 }
 
 impl HeldProperty {
-    fn read(property: &Property) -> Result<Self, StoreError> {
+    /// Reads a property as it is stored. Errors: settings that this version cannot read.
+    pub fn read(property: &Property) -> Result<Self, StoreError> {
         let settings = match &property.settings {
             None => PropertySettings::first(property.id),
             Some(text) => serde_json::from_str(text)

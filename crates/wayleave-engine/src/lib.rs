@@ -101,6 +101,7 @@ pub use order::Acceptance;
 pub use payment::{ChargeOutcome, PretendProcessor, Processor, pretended_card};
 pub use pool::PoolQuestion;
 pub use ports::{Clock, Randomness};
+pub use property::NewSettings;
 pub use proven::{BodyClaim, Proven};
 pub use provision::{InstanceOrder, Pretence, PretendProvisioner, ProvisionError, Provisioner};
 pub use reader::{NewReader, ReaderChange, ReaderData, SignIn, TEMPORARY_TOKEN_LIFE};

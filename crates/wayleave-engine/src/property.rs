@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use serde_json::json;
-use wayleave_core::{OriginSet, PartnerId, PropertyId};
+use serde_json::{Value, json};
+use wayleave_core::{OriginSet, PartnerId, PropertyId, PropertySettings};
 use wayleave_store::{Property, StoreError};
 
 use crate::Refusal;
@@ -13,6 +13,61 @@ use crate::ports::random;
 
 /// How many properties are read at once.
 const PROPERTIES_AT_ONCE: i64 = 1_000;
+
+/// What settings of a property are to be.
+#[derive(Clone, Debug)]
+pub enum NewSettings {
+    /// These, and no others.
+    Whole(Value),
+    /// Those that there are with these members in place of theirs (RFC 7396): an object changes the
+    /// members that it names, null takes one away, a list replaces the list.
+    Part(Value),
+}
+
+impl NewSettings {
+    fn read(self, before: &PropertySettings) -> Result<PropertySettings, Refusal> {
+        let document = match self {
+            NewSettings::Whole(document) => document,
+            NewSettings::Part(part) => {
+                let mut whole = serde_json::to_value(before)
+                    .map_err(|error| StoreError::corrupt("property", error))?;
+                merge(&mut whole, part);
+                whole
+            }
+        };
+        serde_json::from_value(document).map_err(invalid)
+    }
+}
+
+/// Puts the members of one value into another (RFC 7396).
+fn merge(into: &mut Value, part: Value) {
+    let Value::Object(part) = part else {
+        *into = part;
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    for (name, value) in part {
+        match value {
+            Value::Null => {
+                into.as_object_mut().and_then(|into| into.remove(&name));
+            }
+            value => merge(&mut into[name], value),
+        }
+    }
+}
+
+fn invalid(why: impl ToString) -> Refusal {
+    Refusal::Invalid {
+        field: "settings",
+        why: why.to_string(),
+    }
+}
+
+/// Why a pricing group stays.
+const GROUP_IN_USE: &str =
+    "a pricing group that pages are of would be gone: give its pages another one first";
 
 impl Engine {
     /// Names a content site of a partner. `origins`: where its pages live.
@@ -76,6 +131,54 @@ impl Engine {
         Ok(property)
     }
 
+    /// Puts the settings of a property; they count from the next request on. Groups that have no id are
+    /// given one.
+    ///
+    /// Errors: [`Refusal::Invalid`] where they contradict themselves; [`Refusal::Forbidden`] where a
+    /// pricing group would be gone that pages are of; [`Refusal::Taken`] where somebody else put some
+    /// at the same time.
+    pub async fn put_settings(
+        &self,
+        by: &Actor,
+        id: PropertyId,
+        new: NewSettings,
+    ) -> Result<Property, Refusal> {
+        let read = self.store.read(move |reader| Box::pin(reader.property(id)));
+        let before = read.await?.ok_or(Refusal::NotFound { noun: "property" })?;
+        let mut settings = new.read(&HeldProperty::read(&before)?.settings)?;
+        let fresh = || {
+            let random = wayleave_protocol::guid::v4(random(&*self.randomness));
+            u128::from_be_bytes(random)
+        };
+        settings.settle(fresh).map_err(invalid)?;
+        let document = serde_json::to_string(&settings)
+            .map_err(|error| StoreError::corrupt("property", error))?;
+        let version = before.settings_version;
+        let act = Act::new("property.settings", id).with(json!({ "version": version + 1 }));
+        let put = self.audited(by, act, move |transaction| {
+            Box::pin(async move {
+                transaction.put_settings(id, version, &document).await?;
+                let used = transaction.reader().pricing_groups_in_use(id).await?;
+                if used
+                    .iter()
+                    .any(|group| settings.pricing_group(group).is_none())
+                {
+                    return Err(StoreError::Refused(GROUP_IN_USE));
+                }
+                let read = transaction.reader().property(id).await?;
+                read.ok_or(StoreError::NotFound)
+            })
+        });
+        let property = put.await.map_err(|error| match error {
+            StoreError::Conflict => Refusal::Taken {
+                noun: "the version of the settings",
+            },
+            other => not_found("property")(other),
+        })?;
+        self.catch_up_soon().await;
+        Ok(property)
+    }
+
     /// A property as requests see it, from memory.
     pub fn held_property(&self, id: PropertyId) -> Option<Arc<HeldProperty>> {
         self.properties.get(id)
@@ -122,5 +225,20 @@ impl Engine {
         {
             self.pages.forget(property, key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_changes_what_it_names() {
+        let mut whole = json!({ "a": { "b": 1, "c": [1, 2] }, "d": "x" });
+        merge(
+            &mut whole,
+            json!({ "a": { "c": [3] }, "d": null, "e": { "f": 1 } }),
+        );
+        assert_eq!(whole, json!({ "a": { "b": 1, "c": [3] }, "e": { "f": 1 } }));
     }
 }

@@ -34,7 +34,9 @@ use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 use wayleave_core::{Environment, OperatorScope, PropertyId, Timestamp};
-use wayleave_engine::{ActingOperator, Actor, Engine, Operator, Operators, Refusal, StoreError};
+use wayleave_engine::{
+    ActingOperator, Actor, Engine, NewSettings, Operator, Operators, Refusal, StoreError,
+};
 
 use crate::Surfaces;
 use crate::answer::{self, Answer};
@@ -237,6 +239,7 @@ impl Desk<'_> {
             ("properties", [id, "readers", rest @ ..]) => {
                 self.look_up_readers(id, rest, &mut page).await
             }
+            ("properties", [id, "settings"]) => self.settings(id).await,
             ("credentials", []) => self.credentials(&mut page).await,
             ("credentials", [id]) => self.credential(id).await,
             ("keys", []) => self.keys().await,
@@ -298,6 +301,12 @@ impl Desk<'_> {
                 self.act_on_reader(id, (reader, verb), members).await
             }
             ("properties", [id, "change"]) => self.change_property(id, members).await,
+            ("properties", [id, "settings"]) => {
+                self.put_settings(id, members, NewSettings::Whole).await
+            }
+            ("properties", [id, "change-settings"]) => {
+                self.put_settings(id, members, NewSettings::Part).await
+            }
             ("credentials", []) => self.create_credential(members).await,
             ("credentials", ["import"]) => self.import_credentials(members).await,
             ("credentials", [id, verb]) => self.change_credential(id, verb, members).await,
@@ -334,7 +343,7 @@ fn is_act(noun: &str, rest: &[&str]) -> bool {
             | ("plans", [_, "end"])
             | ("jobs", ["retry"])
             | ("integrations", [_, "rename"])
-            | ("properties", [_, "change"])
+            | ("properties", [_, "change" | "change-settings"])
             | (
                 "properties",
                 [

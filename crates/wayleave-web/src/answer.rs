@@ -4,15 +4,17 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
-/// What a surface answers: short and whole.
-pub type Answer = Response<Full<Bytes>>;
+use crate::own_body::{OwnBody, Piece};
+
+/// What a surface answers.
+pub type Answer = Response<OwnBody>;
 
 /// No cache may keep it. Some heed only `private` of the two.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// An answer without a body that no cache keeps and, as its readers want it, without a content type.
 pub(crate) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(OwnBody::default());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CACHE_CONTROL, NOT_KEPT);
     answer
@@ -34,7 +36,16 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
 
 /// An answer with a body that no cache keeps.
 pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    typed(status, content_type, Full::new(Bytes::from(body)).into())
+}
+
+/// An answer in pieces that no cache keeps.
+pub(crate) fn pieces(content_type: &'static str, first: Piece) -> Answer {
+    typed(StatusCode::OK, content_type, OwnBody::pieces(first))
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: OwnBody) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use bytes::BufMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use wayleave_engine::{Admitted, BodyClaim, IDENTITY};
 use wayleave_protocol::http_framing::is_name_letter;
@@ -12,6 +12,7 @@ use wayleave_protocol::http_framing::is_name_letter;
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
 use crate::header_value::header_value;
+use crate::own_body::OwnBody;
 use crate::request::{Found, find};
 
 /// What describes a request: two pairs of method and address, and the host of the first.
@@ -156,20 +157,20 @@ pub(crate) fn has_body(method: &str, headers: &HeaderMap) -> bool {
 
 /// An answer for a request that may pass, without the values of the identity: copying it costs less
 /// than putting in each header.
-static PASSES: LazyLock<Answer> = LazyLock::new(|| {
+static PASSES: LazyLock<Response<()>> = LazyLock::new(|| {
     let mut answer = answer::empty(StatusCode::NO_CONTENT);
     for name in IDENTITY {
         let value = HeaderValue::from_static("");
         answer.headers_mut().append(name, value);
     }
-    answer
+    answer.map(drop)
 });
 
 /// The answer for a request that may pass: who its caller is, for the proxy to copy. Where a digest
 /// of the body was signed, `Wayleave-Body: check-digest` says that somebody who sees the body still
 /// has to compare it with `Content-Digest`.
 pub(crate) fn passes(admitted: &Admitted, claim: &BodyClaim) -> Answer {
-    let mut answer = PASSES.clone();
+    let mut answer = PASSES.clone().map(|()| OwnBody::default());
     let headers = answer.headers_mut();
     let of_identity = headers.len() - IDENTITY.len();
     let mut identity = admitted.caller().identity();
@@ -200,10 +201,9 @@ pub(crate) async fn as_403(answer: Answer) -> Answer {
         return answer;
     }
     let (mut parts, body) = answer.into_parts();
-    let body = match body.collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(never) => match never {},
-    };
+    let body = body.collect().await;
+    // No refusal is in pieces, so none breaks off.
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     if body.len() <= DENY_BODY_LIMIT_BYTES
         && let Ok(value) = HeaderValue::from_bytes(&body)
     {
@@ -211,5 +211,5 @@ pub(crate) async fn as_403(answer: Answer) -> Answer {
     }
     parts.headers.insert(DENY_STATUS, status.as_u16().into());
     parts.status = StatusCode::FORBIDDEN;
-    Answer::from_parts(parts, Full::new(body))
+    Answer::from_parts(parts, Full::new(body).into())
 }

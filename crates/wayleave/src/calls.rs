@@ -159,6 +159,7 @@ fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &D
         signing: _,
         protected_path,
         plan_path: _,
+        property: _,
     } = environment;
     let stage = if name == "test" { "/stag" } else { "/prod" };
     call(
@@ -233,7 +234,7 @@ fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &D
             "management",
             "GET",
             &format!(
-                "/api/Property/{}/Resource/1?includePropertyData=true",
+                "/api/Property/{}/Resource/Story-1?includePropertyData=true",
                 management.access_key
             ),
             "",
@@ -245,8 +246,8 @@ fn environment_calls(text: &mut String, data: &Path, name: &str, environment: &D
         &signed(
             "management",
             "PUT",
-            &format!("/api/Property/{}/Resource/1", management.access_key),
-            "-H 'Content-Type: application/json' -d '{\"Name\":\"One\"}' ",
+            &format!("/api/Property/{}/Resource/Story-1", management.access_key),
+            "-H 'Content-Type: application/json' -d '{\"Name\":\"Tide tables\"}' ",
         ),
     );
     call(

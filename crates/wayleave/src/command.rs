@@ -9,6 +9,7 @@ pub(crate) mod catalogue;
 pub(crate) mod completions;
 pub(crate) mod credential;
 pub(crate) mod customer;
+mod document;
 pub(crate) mod explain;
 pub(crate) mod instance;
 pub(crate) mod integration;

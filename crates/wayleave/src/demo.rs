@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wayleave_core::{
-    Admission, Audience, AudienceSet, Environment, IntegrationId, OperatorScope, PartnerId, Scheme,
-    SchemeSet, ScopeSet,
+    Admission, Audience, AudienceSet, Environment, IntegrationId, OperatorScope, PartnerId,
+    PropertyId, Scheme, SchemeSet, ScopeSet,
 };
 use wayleave_engine::{
     Actor, Algorithm, Database, Engine, NewCredential, Operator, OperatorTokenHash, Operators,
@@ -28,6 +28,7 @@ use wayleave_web::{
 use crate::calls;
 use crate::cli::say;
 use crate::config::{DEFAULT_DRAIN_TIMEOUT, available_threads, default_master_key};
+use crate::demo_site;
 use crate::demo_stock::{self, PLAN_SCOPE};
 use crate::key_file;
 use crate::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings, Running};
@@ -91,6 +92,8 @@ pub struct DemoEnvironment {
     pub management: KeySet,
     /// An Access key set.
     pub access: KeySet,
+    /// The property that the key sets are of.
+    pub property: DemoProperty,
     /// Keys that sign messages (RFC 9421).
     pub signing: SigningPair,
     /// A path that the API behind answers to whoever is admitted.
@@ -98,6 +101,15 @@ pub struct DemoEnvironment {
     /// One that it answers to whoever has bought the plan; only of the sample API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_path: Option<String>,
+}
+
+/// A content site in `demo.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DemoProperty {
+    /// Its id.
+    pub id: String,
+    /// The keys of the pages that it began with.
+    pub resources: Vec<String>,
 }
 
 /// Client id and secret.
@@ -241,15 +253,16 @@ fn start(
     let waiting = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let mut properties = Vec::new();
     for environment in Environment::ALL {
         let engine = node.engine(environment);
-        waiting.block_on(hand_out_keys(engine))?;
-        waiting.block_on(demo_stock::stock(
-            engine,
-            waiting.block_on(demo_partner(engine))?,
-        ))?;
+        let partner = waiting.block_on(demo_partner(engine))?;
+        let property = waiting.block_on(demo_site::site(engine, partner))?;
+        waiting.block_on(hand_out_keys(engine, property))?;
+        waiting.block_on(demo_stock::stock(engine, partner))?;
+        properties.push(property);
     }
-    let file = describe(&node, settings);
+    let file = describe(&node, settings, &properties);
     if let Some(url) = node.monitor_url() {
         tracing::info!("serving the monitor address {url}");
     }
@@ -407,7 +420,7 @@ fn route(upstream: &ApiBehind, path: &str) -> Route {
 }
 
 /// Gives the demo partner a credential of every kind, those that it lacks.
-async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
+async fn hand_out_keys(engine: &Engine, property: PropertyId) -> Result<(), Refusal> {
     let mut integration = None;
     let usual = Audience::ALL.map(|audience| (audience, None, KEY_LABEL));
     let signing = SchemeSet::of(&[Scheme::HttpSignature]);
@@ -425,7 +438,7 @@ async fn hand_out_keys(engine: &Engine) -> Result<(), Refusal> {
         };
         let new = NewCredential {
             integration_id,
-            property_id: None,
+            property_id: audience.has_guid().then_some(property),
             customer_id: None,
             name: String::new(),
             audience,
@@ -469,13 +482,22 @@ async fn demo_integration(engine: &Engine) -> Result<IntegrationId, Refusal> {
     }
 }
 
-fn describe(node: &Node, settings: &DemoSettings) -> DemoFile {
+fn describe(node: &Node, settings: &DemoSettings, properties: &[PropertyId]) -> DemoFile {
     let live = node.engine(Environment::Live);
+    let test = node.engine(Environment::Test);
     let token = live.vault().derive("demo operator token");
+    let property = |wanted: Environment| {
+        let mut known = Environment::ALL.iter().zip(properties);
+        let id = known.find(|(environment, _)| **environment == wanted);
+        DemoProperty {
+            id: id.map(|(_, id)| id.to_string()).unwrap_or_default(),
+            resources: demo_site::page_keys(),
+        }
+    };
     DemoFile {
         version: 1,
-        live: describe_environment(live, settings),
-        test: describe_environment(node.engine(Environment::Test), settings),
+        live: describe_environment(live, settings, property(Environment::Live)),
+        test: describe_environment(test, settings, property(Environment::Test)),
         admin: DemoAdmin {
             url: node.admin_url(),
             token: key_text::compose(KeyKind::OperatorToken, KeyEnvironment::Any, &token),
@@ -483,7 +505,11 @@ fn describe(node: &Node, settings: &DemoSettings) -> DemoFile {
     }
 }
 
-fn describe_environment(engine: &Engine, settings: &DemoSettings) -> DemoEnvironment {
+fn describe_environment(
+    engine: &Engine,
+    settings: &DemoSettings,
+    property: DemoProperty,
+) -> DemoEnvironment {
     let pair = |audience, label| {
         let pair = engine
             .vault()
@@ -512,6 +538,7 @@ fn describe_environment(engine: &Engine, settings: &DemoSettings) -> DemoEnviron
         },
         management: key_set(Audience::Management),
         access: key_set(Audience::Access),
+        property,
         signing: SigningPair { key_id, secret },
         protected_path: settings.protected_path().to_owned(),
         plan_path: settings.plan_path().map(str::to_owned),

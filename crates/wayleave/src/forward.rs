@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use wayleave_core::Environment;
 use wayleave_proxy::{AnswerBody, Inbound, Proxy, ProxyError};
 use wayleave_web::{
-    AnswerSigner, BodyError, Fault, Forward, RequestBody, SIGNED_BODY_BYTES, caught,
+    AnswerSigner, BodyError, Fault, Forward, OwnBody, RequestBody, SIGNED_BODY_BYTES, caught,
 };
 
 use crate::metrics::{CoreCounters, UpstreamFailure};
@@ -86,7 +86,8 @@ async fn signed(
     })?;
     let body = body.to_bytes();
     signer.sign(parts.status, &mut parts.headers, Some(&body));
-    Ok(Response::from_parts(parts, Either::Left(Full::new(body))))
+    let body = OwnBody::from(Full::new(body));
+    Ok(Response::from_parts(parts, Either::Left(body)))
 }
 
 /// The host that a request is for: of an absolute target, else of the `Host` header.

@@ -32,6 +32,7 @@ mod backup_file;
 mod calls;
 mod certificate;
 mod command;
+mod demo_site;
 mod demo_stock;
 mod doctor;
 mod duration;

@@ -1,7 +1,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use wayleave_core::{Origin, OriginSet, PartnerId, PropertyId};
-use wayleave_engine::Property;
+use wayleave_engine::{HeldProperty, NewSettings, Property};
 
 use super::reading::{Members, Page, page_answer};
 use super::{Desk, fault, time};
@@ -90,6 +90,31 @@ impl Desk<'_> {
         ))
     }
 
+    pub(super) async fn settings(&self, id: &str) -> Result<Answer, Fault> {
+        let id = self.property_id(id)?;
+        let found = self
+            .engine
+            .store()
+            .read(move |reader| Box::pin(reader.property(id)));
+        let found = found.await.map_err(|error| fault(error.into()))?;
+        let property = found.ok_or(Fault::NotFound)?;
+        Ok(answer::json(StatusCode::OK, &settings_body(&property)?))
+    }
+
+    /// The body of the request is the document, or the part of it that is to be another.
+    pub(super) async fn put_settings(
+        &self,
+        id: &str,
+        members: Members,
+        wanted: impl FnOnce(Value) -> NewSettings,
+    ) -> Result<Answer, Fault> {
+        let id = self.property_id(id)?;
+        let new = wanted(members.document());
+        let put = self.engine.put_settings(&self.actor, id, new).await;
+        let body = settings_body(&put.map_err(fault)?)?;
+        Ok(answer::json(StatusCode::OK, &body))
+    }
+
     /// A property that the operator may touch; any other is not there.
     pub(super) fn property_id(&self, text: &str) -> Result<PropertyId, Fault> {
         let id: PropertyId = text.parse().map_err(|_| Fault::NotFound)?;
@@ -98,6 +123,15 @@ impl Desk<'_> {
             _ => Ok(id),
         }
     }
+}
+
+fn settings_body(property: &Property) -> Result<Value, Fault> {
+    let held = HeldProperty::read(property).map_err(|error| fault(error.into()))?;
+    Ok(json!({
+        "property": property.id.to_string(),
+        "version": property.settings_version,
+        "settings": held.settings,
+    }))
 }
 
 fn body(property: &Property) -> Value {

@@ -1,16 +1,16 @@
 //! `wayleave catalogue`: what is sold, at which prices, and what it can be made of.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use wayleave_core::{Catalogue, Money, PriceList, Product, STANDARD_PRICE_LIST};
 
+use super::Outcome;
+use super::document::read_document;
 use super::print::{Column, moment, plain};
 use super::remote::{AdminArgs, Remote};
 use super::shown::{Part, show_with};
-use super::{Failure, Outcome};
 
 const COLUMNS: &[Column] = &[
     plain("version", "version"),
@@ -65,7 +65,7 @@ pub(crate) fn run(act: CatalogueAct) -> Outcome {
             print(&remote, found, "Catalogue")
         }
         CatalogueAct::Put { file, admin } => {
-            let mut document = read(&file)?;
+            let mut document = read_document(&file, "a catalogue")?;
             // What show --json prints has the document inside.
             if let Some(inner) = document.get_mut("catalogue") {
                 document = inner.take();
@@ -75,30 +75,6 @@ pub(crate) fn run(act: CatalogueAct) -> Outcome {
             print(&remote, put, "Put")
         }
     }
-}
-
-fn read(file: &Path) -> Result<Value, Failure> {
-    let named = |why: &dyn std::fmt::Display| {
-        format!(
-            "{}: {why}; a catalogue is a file in JSON, or in TOML where its name ends in .toml",
-            file.display()
-        )
-    };
-    let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text)?;
-    } else {
-        text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-    }
-    let is_toml = file
-        .extension()
-        .is_some_and(|extension| extension == "toml");
-    let read = if is_toml {
-        toml::from_str(&text).map_err(|error| named(&error))
-    } else {
-        serde_json::from_str(&text).map_err(|error| named(&error))
-    };
-    Ok(read?)
 }
 
 /// For people the document is laid out as what it means.
@@ -143,28 +119,4 @@ fn prices(list: &PriceList, product: &Product) -> String {
         Some(format!("{money} {}", price.currency))
     });
     texts.collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use wayleave_testkit::TestFolder;
-
-    use super::*;
-
-    #[test]
-    fn a_file_is_read_as_its_name_says_and_a_wrong_one_is_named() {
-        let folder = TestFolder::new();
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).expect("written");
-            path
-        };
-        let toml = write("c.toml", "currency = \"EUR\"\n[tax]\nname = \"VAT\"\n");
-        let json = write("c.json", r#"{"currency":"EUR","tax":{"name":"VAT"}}"#);
-        assert_eq!(read(&toml).expect("toml"), read(&json).expect("json"));
-        let wrong = write("d.json", "currency = 1");
-        let told = read(&wrong).expect_err("no JSON").to_string();
-        assert!(told.contains("d.json") && told.contains(".toml"), "{told}");
-        assert!(read(Path::new("/nowhere.json")).is_err());
-    }
 }

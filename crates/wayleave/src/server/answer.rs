@@ -1,14 +1,15 @@
 //! Answering one request: where it goes, and what is counted.
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version, header};
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use wayleave_core::Environment;
 use wayleave_proxy::AnswerBody;
-use wayleave_web::{Connection, Dialect, Fault, Forward, Handled, RequestBody, select_environment};
+use wayleave_web::{
+    Connection, Dialect, Fault, Forward, Handled, OwnBody, RequestBody, select_environment,
+};
 
 use super::connection::Serving;
 use super::places::Place;
@@ -22,7 +23,7 @@ use crate::traces::Span;
 
 const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("request-id");
 
-pub(crate) type ResponseBody = Either<Full<Bytes>, AnswerBody<RequestBody>>;
+pub(crate) type ResponseBody = Either<OwnBody, AnswerBody<RequestBody>>;
 
 /// The body of an answer on its way to the client.
 pub(super) type WatchedBody = Watched<ResponseBody, Kept>;
@@ -99,11 +100,11 @@ async fn dispatch(
     match &serving.service {
         Service::SampleApi => {
             let answer = Box::pin(sample_api::answer(request)).await;
-            answer.map(Either::Left)
+            answer.map(OwnBody::from).map(Either::Left)
         }
         Service::Monitor(monitor) => {
             let answer = Box::pin(monitor.answer(&request)).await;
-            answer.map(Either::Left)
+            answer.map(OwnBody::from).map(Either::Left)
         }
         Service::Admin(admin) => {
             let admin = admin.load_full();

@@ -8,6 +8,7 @@
 mod access;
 mod format;
 pub(crate) mod hand_back;
+mod listing;
 mod members;
 mod property;
 mod resource;
@@ -29,6 +30,7 @@ use wayleave_protocol::form::{self, percent_decode};
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
 use format::Format;
+use listing::{Rows, Writing};
 use shape::Shape;
 
 /// Larger bodies are refused.
@@ -107,7 +109,7 @@ pub(crate) fn admission(audience: Audience) -> Admission {
 
 /// A request of an admitted caller, read.
 struct Call<'a> {
-    engine: &'a Engine,
+    engine: &'a Arc<Engine>,
     admitted: &'a Admitted,
     /// The access key in the path, which is the caller's.
     access_key: &'a str,
@@ -144,17 +146,44 @@ impl Call<'_> {
 /// What an address answers: JSON as clients know it, whatever format it is sent in.
 struct Reply {
     shape: &'static Shape,
-    body: Value,
+    content: Content,
+}
+
+/// How much of an answer is there.
+enum Content {
+    /// All of it.
+    Whole(Value),
+    /// The first rows of a list, which is read while it is being sent.
+    List(Rows),
 }
 
 impl Reply {
     fn of(shape: &'static Shape, body: Value) -> Self {
-        Reply { shape, body }
+        Reply {
+            shape,
+            content: Content::Whole(body),
+        }
+    }
+
+    /// A list; `shape`: of all of it.
+    fn list(shape: &'static Shape, first: Rows) -> Self {
+        Reply {
+            shape,
+            content: Content::List(first),
+        }
     }
 
     fn answer(self, format: Format) -> Answer {
-        let body = format.write(self.shape, &self.body);
-        answer::text(StatusCode::OK, format.content_type, body)
+        match self.content {
+            Content::Whole(body) => {
+                let body = format.write(self.shape, &body);
+                answer::text(StatusCode::OK, format.content_type, body)
+            }
+            Content::List(rows) => {
+                let first = listing::first_piece(rows, &Writing::of(self.shape, format));
+                answer::pieces(format.content_type, first)
+            }
+        }
     }
 }
 
@@ -172,7 +201,7 @@ struct Address {
 }
 
 /// Every address; of two that fit the first one counts.
-static ADDRESSES: [Address; 4] = [
+static ADDRESSES: [Address; 5] = [
     Address {
         noun: Noun::Resource,
         form: "{resourceKey}",
@@ -192,6 +221,12 @@ static ADDRESSES: [Address; 4] = [
         form: "",
         allow: "GET, HEAD",
         methods: &[(Method::GET, |call| Box::pin(property::show(call)))],
+    },
+    Address {
+        noun: Noun::Property,
+        form: "Resource",
+        allow: "GET, HEAD",
+        methods: &[(Method::GET, |call| Box::pin(resource::list(call)))],
     },
     Address {
         noun: Noun::Property,
@@ -250,7 +285,7 @@ fn find<'p>(method: &Method, path: ContentPath<'p>) -> Result<(Handler, &'p str)
 /// A request that is to be answered here.
 pub(crate) struct Asked<'a> {
     /// The environment's engine.
-    pub(crate) engine: &'a Engine,
+    pub(crate) engine: &'a Arc<Engine>,
     /// Whose it is.
     pub(crate) admitted: &'a Admitted,
     /// Its head.

@@ -1,16 +1,21 @@
 //! `/api/Property/{accessKey}/Resource` and what is below it.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::{Value, json};
-use wayleave_core::{PricingTier, Resource, ResourceUpdate};
-use wayleave_engine::{HeldProperty, ResourceRefusal};
+use wayleave_core::{PricingTier, Resource, ResourceId, ResourceUpdate};
+use wayleave_engine::{Engine, HeldProperty, ResourceRefusal};
 use wayleave_protocol::http_date::format_rfc3339;
 
+use super::listing::{NextRows, Rows};
 use super::members::{Members, bad};
 use super::property::{body as property_body, pricing_group, put_pricing};
 use super::{Call, Reply, dollars, failed, refused, shape};
 use crate::fault::Fault;
 
+/// How many resources of a list are read at once.
+const PAGE: i64 = 200;
 /// What clients take to mean that a page is not managed.
 const NOT_MANAGED: &str = "there is no resource of this key: PUT makes one";
 
@@ -22,6 +27,29 @@ pub(super) async fn show(call: &Call<'_>) -> Result<Reply, Fault> {
         shown["Property"] = property_body(&call.property);
     }
     Ok(Reply::of(&shape::RESOURCE, shown))
+}
+
+/// Every page, in the order in which they were made.
+pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
+    let (engine, property) = (call.engine.clone(), call.property.clone());
+    let first = page(engine, property, None).await;
+    let first = first.map_err(failed)?;
+    Ok(Reply::list(&shape::RESOURCES, first))
+}
+
+/// Reads the page of resources after one, and begins to read the next when it is asked for.
+fn page(engine: Arc<Engine>, property: Arc<HeldProperty>, after: Option<ResourceId>) -> NextRows {
+    Box::pin(async move {
+        let found = engine.resources_after(property.id, after, PAGE).await?;
+        let rows = found.iter().map(|resource| body(&property, resource));
+        let rows = rows.collect();
+        let last = found.last().filter(|_| found.len() as i64 == PAGE);
+        let last = last.map(|resource| resource.id);
+        Ok(Rows {
+            rows,
+            then: last.map(|last| page(engine, property, Some(last))),
+        })
+    })
 }
 
 pub(super) async fn put(call: &Call<'_>) -> Result<Reply, Fault> {

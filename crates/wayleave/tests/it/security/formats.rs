@@ -426,3 +426,58 @@ fn refusals_are_in_the_asked_format_and_tell_nothing_of_what_is_inside() {
         .expect(406);
     assert!(neither.json()["Message"].is_string(), "{}", neither.text());
 }
+
+/// Row G10: every column of every table, and members that are only shown, in one request.
+#[test]
+fn members_that_clients_may_not_set_are_passed_over_in_both_formats() {
+    let site = open();
+    let columns = wayleave_store::TABLES
+        .iter()
+        .flat_map(|table| table.columns);
+    let mut names: Vec<&str> = columns.map(|column| column.name).collect();
+    names.extend(["ExternalKey", "PropertyID", "Views", "IsAdmin"]);
+    names.sort_unstable();
+    names.dedup_by_key(|name| name.to_ascii_lowercase());
+    // These are members of a resource by their own right.
+    let own = ["name", "title", "description", "active", "url", "byline"];
+    names.retain(|name| !own.contains(&name.to_ascii_lowercase().as_str()));
+    let plain = put(&site, "application/json", br#"{"Name":"Plain"}"#, "*/*");
+    let plain = plain.expect(200).json();
+    let mut body = Map::new();
+    for name in &names {
+        body.insert((*name).to_owned(), json!("prp_hostile"));
+    }
+    // Its own name is a member of a property too, and of the group the id alone counts.
+    body.insert(
+        "Property".to_owned(),
+        json!({ "Name": "hostile", "Quota": 1_000 }),
+    );
+    let group = &plain["PricingGroup"]["PricingGroupID"];
+    let forged = json!({ "PricingGroupID": group, "Price": 0, "IsDefault": false });
+    body.insert("PricingGroup".to_owned(), forged);
+    let body = Value::Object(body).to_string();
+    let sent = put(&site, "application/json", body.as_bytes(), "*/*");
+    assert_eq!(sent.expect(200).json(), plain);
+    let elements: Vec<String> = names
+        .iter()
+        .map(|name| format!("<{name}>prp_hostile</{name}>"))
+        .collect();
+    let document = format!("<Resource>{}</Resource>", elements.concat());
+    put_xml(&site, &document).expect(200);
+    let shown = site.manage("GET", "/Resource/Story-0042", None);
+    assert_eq!(shown.expect(200).json(), plain);
+    let property = site.manage("GET", "", None).expect(200).json();
+    assert_eq!(property["Quota"], 0);
+}
+
+/// The same for settings, which are a document of their own: there it is refused.
+#[test]
+fn members_that_settings_do_not_have_are_refused() {
+    let site = open();
+    let target = format!("/test/v1/properties/{}/change-settings", site.property);
+    for name in ["id", "partner_id", "settings_version", "IsAdmin", "Title"] {
+        let body = Value::Object(Map::from_iter([(name.to_owned(), json!("x"))]));
+        let told = site.node.operate("POST", &target, Some(body)).expect(422);
+        assert!(told.text().contains(name), "{}", told.text());
+    }
+}
