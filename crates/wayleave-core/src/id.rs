@@ -217,6 +217,11 @@ typed_id!(
     PurchaseId,
     "pur_"
 );
+typed_id!(
+    /// Somebody whose subscription is kept elsewhere.
+    SubscriberId,
+    "sub_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,9 @@ mod property;
 mod resource;
 mod resource_pricing;
 mod scope;
+mod subscriber;
 mod time;
+mod told;
 
 pub use access::{
     AccessAction, AccessReason, AdBlocker, BlockerRule, Decision, MeterReading, PageStanding,
@@ -46,7 +48,7 @@ pub use environment::Environment;
 pub use id::{
     ChargeId, CredentialId, CustomerId, DeviceId, IdError, InstanceId, IntegrationId, JobId,
     MailId, OrderId, PartnerId, PlanTermId, PoolId, PropertyId, PurchaseId, ReaderId, ResourceId,
-    SecretId,
+    SecretId, SubscriberId,
 };
 pub use limit::{Limit, LimitError, Measure, Per, Period, Plan, Rate, check_limit_name};
 pub use money::{Currency, Money, MoneyError};
@@ -68,4 +70,9 @@ pub use resource_pricing::{
     ResourcePricingError, TargetConversion,
 };
 pub use scope::{Scope, ScopeError, ScopeSet};
+pub use subscriber::{
+    GroupUntil, MOST_LINKED_READERS, NamedValue, SubscriberError, SubscriberUpdate,
+    check_subscriber_key, validation_text,
+};
 pub use time::Timestamp;
+pub use told::{Fulfilment, ImportOutcome, LinkedUser, LinkedUsers};

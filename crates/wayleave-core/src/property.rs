@@ -143,6 +143,9 @@ pub struct SubscriptionGroup {
     /// The GUIDs of the pricing groups whose pages it opens; none: it opens every page.
     #[serde(default)]
     pub pricing_groups: Vec<String>,
+    /// Whether it is delivered by somebody else, such as a printer, who is told when it is bought.
+    #[serde(default)]
+    pub fulfilled_outside: bool,
 }
 
 /// What pages cost that have no price of their own.

@@ -55,6 +55,8 @@ pub struct NewCredential {
     pub imported: Option<ImportedPair>,
     /// A key of the partner's own; then there is no secret.
     pub public_key: Option<RegisteredKey>,
+    /// Where events of its property are to be told to; of key sets for management only.
+    pub callback_url: Option<String>,
 }
 
 /// The public half of a key pair that a partner signs messages with (RFC 9421).
@@ -398,6 +400,10 @@ impl Engine {
                 why: "goes with the audience platform only".to_owned(),
             });
         }
+        if let Some(url) = &new.callback_url {
+            must_take_callbacks(new.audience, new.property_id)?;
+            self.check_callback_url(url)?;
+        }
         let id = CredentialId::new(now, random(&*self.randomness));
         let credential = Credential {
             id,
@@ -415,6 +421,7 @@ impl Engine {
             created_at: now,
             expires_at: new.expires_at,
             revoked_at: None,
+            callback_url: new.callback_url,
         };
         let (kept, secret) = match public_key {
             Some(key) => (self.keep_public(id, &key), None),
@@ -555,6 +562,34 @@ impl Engine {
         let change: Change = Box::new(move |stored, _| {
             must_not_be_revoked(stored)?;
             stored.credential.expires_at = at;
+            Ok(None)
+        });
+        self.change(by, act, id, change).await
+    }
+
+    /// Says where events of its property are told to with a key set for management; `None`: nowhere.
+    pub async fn set_callback_url(
+        &self,
+        by: &Actor,
+        id: CredentialId,
+        url: Option<String>,
+    ) -> Result<CredentialWithSecrets, Refusal> {
+        if let Some(url) = &url {
+            self.check_callback_url(url)?;
+        }
+        let read = self
+            .store
+            .read(move |reader| Box::pin(reader.credential(id)));
+        let stored = read
+            .await?
+            .ok_or(Refusal::NotFound { noun: "credential" })?;
+        must_take_callbacks(stored.credential.audience, stored.credential.property_id)?;
+        // Without its query, which may say more than everybody is to read.
+        let shown = url.as_deref().map(|url| url.split('?').next());
+        let act = Act::new("credential.callback", id).with(json!({ "url": shown }));
+        let change: Change = Box::new(move |stored, _| {
+            must_not_be_revoked(stored)?;
+            stored.credential.callback_url = url;
             Ok(None)
         });
         self.change(by, act, id, change).await
@@ -776,6 +811,16 @@ async fn add_all(
         }
     }
     Ok(taken)
+}
+
+fn must_take_callbacks(audience: Audience, property: Option<PropertyId>) -> Result<(), Refusal> {
+    if audience == Audience::Management && property.is_some() {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: "callback_url",
+        why: "goes with the key sets of a property for management only".to_owned(),
+    })
 }
 
 fn must_not_be_revoked(stored: &CredentialWithSecrets) -> Result<(), StoreError> {

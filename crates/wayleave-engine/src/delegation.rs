@@ -59,6 +59,7 @@ impl Engine {
             expires_at: None,
             imported: None,
             public_key: None,
+            callback_url: None,
         };
         self.create_credential_once(by, new, claim).await
     }

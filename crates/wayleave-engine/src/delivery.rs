@@ -21,6 +21,7 @@ use crate::order::must_not_be_given_back;
 use crate::ports::random;
 use crate::provision::{InstanceOrder, ProvisionError};
 use crate::reader_order::counts;
+use crate::subscriber::PurchaseTelling;
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long before the end of a term, and of a demonstration, its owner is reminded.
@@ -62,7 +63,7 @@ enum Delivery {
     Plan(PlanTerm, Job),
     Purchase(Purchase),
     /// And until when it was before.
-    Subscription(ReaderSubscription, Option<Timestamp>),
+    Subscription(ReaderSubscription, Option<Timestamp>, PurchaseTelling),
 }
 
 /// Why a line cannot be delivered.
@@ -178,7 +179,8 @@ impl Engine {
             LineDetails::Subscription { group, period, .. } => {
                 let bought = self.subscription_of(order, group, period).await?;
                 let (bought, before) = bought.ok_or_else(reader_is_gone)?;
-                Ok(Delivery::Subscription(bought, before))
+                let telling = self.purchase_telling(bought.reader_id).await?;
+                Ok(Delivery::Subscription(bought, before, telling))
             }
             LineDetails::Plan { months, renews } => {
                 self.prepare_plan(order, line, months, renews).await
@@ -661,8 +663,9 @@ async fn write(
             transaction.add_purchase(purchase).await?;
             Ok(purchase.id.to_string())
         }
-        Delivery::Subscription(bought, before) => {
+        Delivery::Subscription(bought, before, telling) => {
             transaction.extend_subscription(bought, *before).await?;
+            telling.tell(transaction, bought).await?;
             Ok(bought.group_id.clone())
         }
         Delivery::Plan(term, job) => {

@@ -716,6 +716,7 @@ mod tests {
                 created_at: now,
                 expires_at: None,
                 revoked_at: None,
+                callback_url: None,
             },
             secrets: vec![Secret {
                 id: SecretId::new(now, [4; 10]),

@@ -727,6 +727,7 @@ impl Engine {
         self.forget_quotas().await?;
         self.forget_done_jobs().await?;
         self.forget_keys().await?;
+        self.forget_callbacks().await?;
         self.forget_readers_past().await?;
         self.forget_usage().await
     }

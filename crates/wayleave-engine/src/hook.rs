@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use wayleave_core::OrderId;
+use wayleave_protocol::callback::CallbackRequest;
 use wayleave_store::{BoxFuture, Job};
 
 use crate::Refusal;
@@ -22,6 +23,10 @@ pub trait HookSender: Send + Sync {
 
     /// Sends an empty POST. Errors: anything but an answer of 2xx, for people.
     fn call<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Sends a GET with a timestamp and a signature. Errors: anything but an answer of exactly 200, for
+    /// people.
+    fn tell<'a>(&'a self, request: &'a CallbackRequest) -> BoxFuture<'a, Result<(), String>>;
 }
 
 impl Engine {

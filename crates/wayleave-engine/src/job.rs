@@ -46,11 +46,15 @@ pub enum JobKind {
     GiveBack,
     /// Reads a page that is to become a resource.
     ReadPage,
+    /// Tells a content site of an event.
+    Callback,
+    /// Takes subscribers over, or writes down who they are.
+    Queued,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 10] = [
+    pub const ALL: [JobKind; 12] = [
         JobKind::Advance,
         JobKind::ExpireQuote,
         JobKind::Hook,
@@ -61,6 +65,8 @@ impl JobKind {
         JobKind::EndPlan,
         JobKind::GiveBack,
         JobKind::ReadPage,
+        JobKind::Callback,
+        JobKind::Queued,
     ];
 
     /// The stored and shown word.
@@ -76,6 +82,8 @@ impl JobKind {
             JobKind::EndPlan => "end-plan",
             JobKind::GiveBack => "give-back",
             JobKind::ReadPage => "read-page",
+            JobKind::Callback => "callback",
+            JobKind::Queued => "queued",
         }
     }
 }
@@ -89,7 +97,7 @@ impl FromStr for JobKind {
             .find(|kind| kind.as_str() == text)
             .ok_or(UnknownWord {
                 noun: "job",
-                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan, give-back, read-page",
+                known: "advance, expire-quote, hook, mail, end-demo, renew, remind, end-plan, give-back, read-page, callback, queued",
             })
     }
 }
@@ -103,6 +111,8 @@ pub(crate) enum Attempt {
     Later(Timestamp),
     /// It is tried again after a while.
     Again(String),
+    /// It is tried again at this moment.
+    AgainAt(Timestamp, String),
     /// It is given up, and somebody has to look.
     GivenUp(String),
 }
@@ -193,6 +203,8 @@ impl Engine {
             JobKind::EndPlan => self.attempt_to_end_plan(job, object(job)?).await?,
             JobKind::GiveBack => self.attempt_to_give_back(job, object(job)?).await?,
             JobKind::ReadPage => self.attempt_to_read_page(job).await?,
+            JobKind::Callback => self.attempt_callback(job, object(job)?).await?,
+            JobKind::Queued => self.work_at_queued(&job.object).await?,
         })
     }
 
@@ -216,6 +228,10 @@ impl Engine {
             Attempt::Again(error) => {
                 tracing::warn!(%environment, job = job.name, error, "a job is tried again later");
                 (Some(now.plus(wait_after(job.attempts))), error)
+            }
+            Attempt::AgainAt(at, error) => {
+                tracing::warn!(%environment, job = job.name, error, "a job is tried again later");
+                (Some(at), error)
             }
             Attempt::GivenUp(error) => {
                 tracing::error!(%environment, job = job.name, error, "a job was given up");

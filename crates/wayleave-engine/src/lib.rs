@@ -10,6 +10,7 @@ mod account;
 mod audit;
 mod authenticate;
 mod bulk;
+mod callback;
 mod caller;
 mod catalogue;
 mod checkout;
@@ -47,6 +48,7 @@ mod ports;
 mod property;
 mod proven;
 mod provision;
+mod queued;
 mod reader;
 mod reader_memory;
 mod reader_order;
@@ -66,6 +68,7 @@ mod signing_keys;
 mod sigv4;
 mod spider;
 mod stuck;
+mod subscriber;
 mod token;
 mod usage;
 mod vault;
@@ -73,6 +76,7 @@ mod vault;
 pub use access::{AccessAnswer, AccessQuestion, Meter, Subscribed, USER_TOKEN_LIFE, VisitorProof};
 pub use account::AccountChange;
 pub use audit::{Actor, AuditFault, AuditHead, AuditHeadError, AuditReport, verify_audit};
+pub use callback::{CallbackResult, RESULT_KEPT, ResultPiece};
 pub use caller::{Admitted, Caller, IDENTITY};
 pub use catalogue::CatalogueVersion;
 pub use checkout::{Buyer, OrderRefusal, OrderWithLines, PricedCart};
@@ -104,6 +108,9 @@ pub use ports::{Clock, Randomness};
 pub use property::NewSettings;
 pub use proven::{BodyClaim, Proven};
 pub use provision::{InstanceOrder, Pretence, PretendProvisioner, ProvisionError, Provisioner};
+pub use queued::{
+    ExportRequest, FulfilmentRequest, ImportLine, MOST_IMPORTED_SUBSCRIBERS, shown_id,
+};
 pub use reader::{NewReader, ReaderChange, ReaderData, SignIn, TEMPORARY_TOKEN_LIFE};
 pub use refusal::{Refusal, Unproven};
 pub use reseal::{RESEAL_BATCH, Resealing};
@@ -112,6 +119,7 @@ pub use signed_answer::{AnswerSignature, SignedAnswer};
 pub use signing_keys::KeyPhase;
 pub use spider::{Fetched, PageReader};
 pub use stuck::STUCK_AFTER;
+pub use subscriber::LinkClaim;
 pub use token::{IssuedToken, TOKEN_LIFE_S, TokenClient, TokenDescription, TokenRefusal};
 pub use usage::Tally;
 pub use vault::{MasterKeyError, Vault};
@@ -119,10 +127,10 @@ pub use wayleave_protocol::body_digest::BodyCheck;
 pub use wayleave_protocol::http_signature::{PublicKey, PublicKeyError};
 pub use wayleave_protocol::jwt::Algorithm;
 pub use wayleave_store::{
-    Account, AuditRow, Belongs, Card, Charge, ChargeState, Credential, CredentialFilter,
-    CredentialWithSecrets, Customer, Database, Device, Hit, Instance, InstanceFilter, Integration,
-    Job, JobState, Mail, Order, OrderFilter, OrderLine, Partner, PlanTerm, Pool, PoolFilter,
-    PoolVersion, Property, Purchase, ReaderAccount, ReaderSubscription, Secret, SecretForm,
-    SigningKey, Store, StoreError, StoreRuntime, StoredCatalogue, UsageGroups, UsageKind,
-    UsageQuestion, UsageSum,
+    Account, AuditRow, Belongs, CallbackKind, Card, Charge, ChargeState, Credential,
+    CredentialFilter, CredentialWithSecrets, Customer, Database, Device, Hit, Instance,
+    InstanceFilter, Integration, Job, JobState, Mail, Order, OrderFilter, OrderLine, Partner,
+    PlanTerm, Pool, PoolFilter, PoolVersion, Property, Purchase, Queued, QueuedKind, QueuedState,
+    ReaderAccount, ReaderSubscription, Secret, SecretForm, SigningKey, Store, StoreError,
+    StoreRuntime, StoredCatalogue, Subscriber, UsageGroups, UsageKind, UsageQuestion, UsageSum,
 };

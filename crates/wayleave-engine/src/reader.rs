@@ -380,11 +380,15 @@ impl Engine {
         (property_id, id): (PropertyId, ReaderId),
     ) -> Result<(), Refusal> {
         self.reader(property_id, id).await?;
+        let now = self.now();
         let act = Act::new("reader.erase", id).with(json!({
             "property": property_id.to_string(),
         }));
         let written = self.audited(by, act, move |transaction| {
-            Box::pin(async move { transaction.erase_reader(id).await })
+            Box::pin(async move {
+                transaction.forget_subscriber_reader(id, now).await?;
+                transaction.erase_reader(id).await
+            })
         });
         written.await.map_err(not_found("reader"))?;
         self.catch_up_soon().await;

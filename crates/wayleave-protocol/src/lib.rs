@@ -19,6 +19,7 @@
 //! | [`http_signature`] | signatures over chosen parts of a message | RFC 9421, RFC 9651 |
 //! | [`body_digest`] | what a body must be | RFC 9530 |
 //! | [`signed`] | the four-line signed scheme | docs/signed-requests.md |
+//! | [`callback`] | how a content site is told of an event | docs/subscribers.md |
 //! | [`sigv4`] | AWS Signature Version 4 | docs/aws-sigv4.md |
 //! | [`decimal`] | decimal numbers without rounding | – |
 //! | [`described`] | signing schemes described as data | docs/described-schemes.md |
@@ -33,6 +34,7 @@
 
 pub mod basic;
 pub mod body_digest;
+pub mod callback;
 pub mod decimal;
 pub mod described;
 pub mod form;

@@ -183,6 +183,7 @@ pub static TABLES: &[Table] = &[
             or_null(integer("expires_at")),
             or_null(text("property_id")),
             or_null(text("customer_id")),
+            or_null(text("callback_url")),
         ],
     ),
     table(
@@ -549,6 +550,87 @@ pub static TABLES: &[Table] = &[
             integer("moved_views"),
             integer("moved_sales"),
         ],
+    ),
+    table(
+        "subscriber",
+        &[
+            text("id"),
+            text("property_id"),
+            text("subscriber_key"),
+            integer("most_linked"),
+            integer("linked"),
+            text("validation"),
+            text("eligible"),
+            text("automatic"),
+            text("fingerprint"),
+            integer("created_at"),
+            integer("changed_at"),
+        ],
+    ),
+    keyed(
+        2,
+        table(
+            "subscriber_link",
+            &[
+                text("subscriber_id"),
+                text("reader_id"),
+                integer("linked_at"),
+            ],
+        ),
+    ),
+    table("reader_detail", &[text("reader_id"), text("details")]),
+    table(
+        "queued",
+        &[
+            text("id"),
+            text("property_id"),
+            text("kind"),
+            text("state"),
+            text("request"),
+            text("token"),
+            or_null(integer("total")),
+            integer("done"),
+            integer("failed"),
+            text("at_subscriber"),
+            integer("created_at"),
+            integer("changed_at"),
+        ],
+    ),
+    keyed(
+        2,
+        table(
+            "queued_piece",
+            &[text("queued_id"), integer("place"), text("document")],
+        ),
+    ),
+    keyed(
+        2,
+        table(
+            "queued_error",
+            &[text("queued_id"), integer("place"), text("message")],
+        ),
+    ),
+    table(
+        "callback",
+        &[
+            text("token"),
+            text("property_id"),
+            text("kind"),
+            or_null(text("queued_id")),
+            integer("created_at"),
+        ],
+    ),
+    keyed(
+        2,
+        table(
+            "callback_result",
+            &[
+                text("token"),
+                integer("place"),
+                text("document"),
+                integer("created_at"),
+            ],
+        ),
     ),
     seeded(table("counter", &[text("name"), integer("value")])),
     seeded(table("meta", &[text("name"), text("value")])),

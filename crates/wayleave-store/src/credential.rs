@@ -43,6 +43,8 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Where events of its property are told to; of key sets for management only.
+    pub callback_url: Option<String>,
 }
 
 /// How a secret is kept (law 5).
@@ -132,6 +134,7 @@ type Row = (
     Option<i64>,
     Option<String>,
     Option<String>,
+    Option<String>,
 );
 type SecretRow = (
     String,
@@ -152,7 +155,7 @@ macro_rules! select_credentials {
         concat!(
             "SELECT c.id, c.public_id, c.name, c.integration_id, i.partner_id, c.audience, c.schemes,
                     c.scopes, c.state, c.not_before_at, c.created_at, c.expires_at, c.revoked_at,
-                    c.property_id, c.customer_id
+                    c.property_id, c.customer_id, c.callback_url
              FROM credential c JOIN integration i ON i.id = c.integration_id ",
             $rest
         )
@@ -196,6 +199,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         revoked,
         property,
         customer,
+        callback_url,
     ) = row;
     let audience = read(&audience)?;
     Ok(Credential {
@@ -215,6 +219,7 @@ fn from_row(row: Row) -> Result<Credential, StoreError> {
         created_at: Timestamp::from_micros(created),
         expires_at: expires.map(Timestamp::from_micros),
         revoked_at: revoked.map(Timestamp::from_micros),
+        callback_url,
     })
 }
 
@@ -508,8 +513,8 @@ impl Transaction {
             self.link(),
             "INSERT INTO credential (id, public_id, name, integration_id, audience, schemes, scopes,
                                      state, not_before_at, created_at, expires_at, revoked_at,
-                                     property_id, customer_id)
-             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+                                     property_id, customer_id, callback_url)
+             SELECT $1, $2, $3, id, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
              FROM integration i WHERE id = $4
                AND ($13 IS NULL OR EXISTS (SELECT 1 FROM property p
                                            WHERE p.id = $13 AND p.partner_id = i.partner_id))
@@ -529,7 +534,8 @@ impl Transaction {
             credential.expires_at.map(Timestamp::micros),
             credential.revoked_at.map(Timestamp::micros),
             credential.property_id.map(|id| id.to_string()),
-            credential.customer_id.map(|id| id.to_string())
+            credential.customer_id.map(|id| id.to_string()),
+            credential.callback_url.as_deref()
         )?;
         if added == 0 {
             return Err(self.why_not_added(credential).await?);
@@ -601,7 +607,7 @@ impl Transaction {
         let found = execute!(
             self.link(),
             "UPDATE credential SET public_id = $2, name = $3, state = $4, not_before_at = $5,
-                    expires_at = $6, revoked_at = $7
+                    expires_at = $6, revoked_at = $7, callback_url = $8
              WHERE id = $1",
             &id,
             credential.public_id.as_str(),
@@ -609,7 +615,8 @@ impl Transaction {
             credential.state.as_str(),
             credential.not_before_at.micros(),
             credential.expires_at.map(Timestamp::micros),
-            credential.revoked_at.map(Timestamp::micros)
+            credential.revoked_at.map(Timestamp::micros),
+            credential.callback_url.as_deref()
         )?;
         must_touch(found, StoreError::NotFound)?;
         self.changed(ChangedNoun::Credential, credential.id);

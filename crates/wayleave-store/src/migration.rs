@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0008_orders.sql"),
     include_str!("../migrations/0009_resources.sql"),
     include_str!("../migrations/0010_readers.sql"),
+    include_str!("../migrations/0011_subscribers.sql"),
 ];
 
 /// Any number: the key of the lock that lets one node migrate while the others wait.

@@ -20,6 +20,7 @@ mod property;
 mod reader;
 mod reading;
 mod route;
+mod subscriber;
 mod token;
 mod usage;
 
@@ -192,9 +193,12 @@ fn permission(method: &Method, path: &[&str]) -> Permit {
         (&Method::GET, _) | (_, ["tokens", "introspect"]) => Permit::Read,
         (_, ["credentials", _, "disable" | "enable"]) => Permit::HelpProperty,
         (_, ["credentials", "import"]) => Permit::Operate,
-        (_, ["credentials", ..] | ["properties", _, _] | ["properties", _, "readers", ..]) => {
-            Permit::ManageProperty
-        }
+        (
+            _,
+            ["credentials", ..]
+            | ["properties", _, _]
+            | ["properties", _, "readers" | "subscribers", ..],
+        ) => Permit::ManageProperty,
         _ => Permit::Operate,
     }
 }
@@ -215,7 +219,7 @@ impl Desk<'_> {
         match (&parts.method, rest) {
             (&Method::GET, _) => self.look_up(noun, rest, parts.uri.query()).await,
             (&Method::POST, _) => {
-                let members = Members::read(body).await?;
+                let members = Members::read(body, body_limit(noun, rest)).await?;
                 self.act(noun, rest, members).await
             }
             _ => Err(Fault::Method { allow: "GET, POST" }),
@@ -236,6 +240,10 @@ impl Desk<'_> {
             ("integrations", [id]) => self.integration(id).await,
             ("properties", []) => self.properties(&mut page).await,
             ("properties", [id]) => self.property(id).await,
+            ("properties", [id, "subscribers"]) => self.subscribers(id, &mut page).await,
+            ("properties", [id, "subscribers", key]) => self.subscriber(id, key).await,
+            ("properties", [id, "queued"]) => self.all_queued(id, &mut page).await,
+            ("properties", [id, "queued", queued]) => self.queued(id, queued).await,
             ("properties", [id, "readers", rest @ ..]) => {
                 self.look_up_readers(id, rest, &mut page).await
             }
@@ -307,6 +315,9 @@ impl Desk<'_> {
             ("properties", [id, "change-settings"]) => {
                 self.put_settings(id, members, NewSettings::Part).await
             }
+            ("properties", [id, "subscribers", verb]) => {
+                self.change_subscribers(id, verb, members).await
+            }
             ("credentials", []) => self.create_credential(members).await,
             ("credentials", ["import"]) => self.import_credentials(members).await,
             ("credentials", [id, verb]) => self.change_credential(id, verb, members).await,
@@ -320,6 +331,14 @@ impl Desk<'_> {
             _ if is_looked_up(noun, rest) => Err(Fault::Method { allow: "GET" }),
             _ => Err(Fault::NotFound),
         }
+    }
+}
+
+/// The largest body of an act, in bytes.
+fn body_limit(noun: &str, rest: &[&str]) -> usize {
+    match (noun, rest) {
+        ("properties", [_, "subscribers", "import"]) => subscriber::IMPORT_LIMIT_BYTES,
+        _ => reading::BODY_LIMIT_BYTES,
     }
 }
 
@@ -348,6 +367,14 @@ fn is_act(noun: &str, rest: &[&str]) -> bool {
                 "properties",
                 [
                     _,
+                    "subscribers",
+                    "import" | "export" | "link" | "unlink" | "details"
+                ]
+            )
+            | (
+                "properties",
+                [
+                    _,
                     "readers",
                     _,
                     "change" | "sign-in" | "buy" | "subscribe" | "give-subscription" | "erase"
@@ -357,7 +384,7 @@ fn is_act(noun: &str, rest: &[&str]) -> bool {
                 "credentials",
                 [
                     _,
-                    "revoke" | "disable" | "enable" | "expire" | "roll" | "refresh"
+                    "revoke" | "disable" | "enable" | "expire" | "roll" | "refresh" | "callback"
                 ] | [_, "secrets", _, "end"]
             )
             | ("tokens", ["introspect" | "revoke"])
@@ -391,6 +418,8 @@ fn is_looked_up(noun: &str, rest: &[&str]) -> bool {
                 | "mail",
             []
         ) | ("partners", [_, "account"])
+            | ("properties", [_, "subscribers" | "queued"])
+            | ("properties", [_, "queued", _])
             | ("catalogue", ["versions", _])
             | ("properties", [_, "readers", _] | [_, "readers", _, "data"])
     )

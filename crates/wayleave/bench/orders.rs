@@ -66,6 +66,7 @@ async fn buyer(engine: &Engine) -> Result<(Buyer, String), Failure> {
         expires_at: None,
         imported: None,
         public_key: None,
+        callback_url: None,
     };
     let issued = engine.create_credential(&by, new).await?;
     let public_id = issued.credential.credential.public_id.to_string();

@@ -153,6 +153,7 @@ fn drafts(
         expires_at: None,
         imported: None,
         public_key: None,
+        callback_url: None,
     };
     (0..count)
         .map(|_| engine.draft_credential(partner_id, new()))

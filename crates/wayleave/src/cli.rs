@@ -31,6 +31,7 @@ use crate::command::property::{self, PropertyAct};
 use crate::command::reader::{self, ReaderAct};
 use crate::command::route::{self, RouteAct};
 use crate::command::sign::{self, SignArgs};
+use crate::command::subscriber::{self, SubscriberAct};
 use crate::command::token::{self, TokenAct};
 use crate::command::usage::{self, UsageArgs};
 use crate::config::Config;
@@ -82,6 +83,9 @@ enum Act {
     /// Content sites of partners: make, change, list.
     #[command(subcommand)]
     Property(PropertyAct),
+    /// External subscribers of content sites: import, export, link to readers.
+    #[command(subcommand)]
+    Subscriber(SubscriberAct),
     /// Readers of properties: make, sign in, sell, show, export, erase.
     #[command(subcommand)]
     Reader(ReaderAct),
@@ -298,6 +302,7 @@ fn act(act: Act, verbose: bool) -> Outcome {
         Act::Partner(act) => partner::run(act),
         Act::Integration(act) => integration::run(act),
         Act::Property(act) => property::run(act),
+        Act::Subscriber(act) => subscriber::run(act, verbose),
         Act::Reader(act) => reader::run(act),
         Act::Credential(act) => credential::run(act, verbose),
         Act::Key(act) => key::run(act),

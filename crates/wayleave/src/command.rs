@@ -23,12 +23,14 @@ pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod pretend;
 pub(crate) mod print;
+pub(crate) mod progress;
 pub(crate) mod property;
 pub(crate) mod reader;
 pub(crate) mod remote;
 pub(crate) mod route;
 pub(crate) mod shown;
 pub(crate) mod sign;
+pub(crate) mod subscriber;
 pub(crate) mod token;
 pub(crate) mod usage;
 

@@ -447,6 +447,7 @@ async fn hand_out_keys(engine: &Engine, property: PropertyId) -> Result<(), Refu
             expires_at: None,
             imported: Some(pair),
             public_key: None,
+            callback_url: None,
         };
         engine.create_credential(&Actor::system(), new).await?;
     }

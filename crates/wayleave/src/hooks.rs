@@ -1,4 +1,5 @@
-//! Calls the addresses that partners named for the end of an order, and nothing within this network.
+//! Calls the addresses that partners named for the end of an order and for events of their properties,
+//! and nothing within this network.
 //!
 //! An address is looked at when it is given, as far as that goes without asking anybody
 //! (`hooks/target.rs`), and again with every call: its name is resolved once, every address that came
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wayleave_engine::HookSender;
+use wayleave_protocol::callback::CallbackRequest;
 use wayleave_store::BoxFuture;
 
 use crate::upstream_tls::Trust;
@@ -102,13 +104,22 @@ impl<N: Network> HookCaller<N> {
         }
     }
 
-    async fn send(&self, target: &Target) -> Result<(), String> {
+    /// Sends a request and gives the status of its answer.
+    async fn send(&self, target: &Target, asked: &Asked<'_>) -> Result<StatusCode, String> {
         let stream = self.connect(target).await?;
-        let status = match target.is_tls {
-            false => exchange(target, stream).await?,
-            true => exchange(target, self.secure(target, stream).await?).await?,
-        };
-        judge(status)
+        match target.is_tls {
+            false => exchange(target, asked, stream).await,
+            true => exchange(target, asked, self.secure(target, stream).await?).await,
+        }
+    }
+
+    /// The same with an end to waiting.
+    async fn ask(&self, url: &str, asked: &Asked<'_>) -> Result<StatusCode, String> {
+        let target = Target::parse(url, self.to_loopback)?;
+        match timeout(TIMEOUT, self.send(&target, asked)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+        }
     }
 
     /// Begins TLS with a target.
@@ -153,18 +164,51 @@ impl<N: Network> HookSender for HookCaller<N> {
     }
 
     fn call<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move { judge(self.ask(url, &Asked::End).await?) })
+    }
+
+    fn tell<'a>(&'a self, request: &'a CallbackRequest) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
-            let target = Target::parse(url, self.to_loopback)?;
-            match timeout(TIMEOUT, self.send(&target)).await {
-                Ok(sent) => sent,
-                Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+            match self.ask(&request.url, &Asked::Event(request)).await? {
+                StatusCode::OK => Ok(()),
+                status => Err(format!(
+                    "it answered {}, and only 200 counts",
+                    status.as_u16()
+                )),
             }
         })
     }
 }
 
-/// Sends the empty POST and gives the status of its answer.
-async fn exchange<S>(target: &Target, stream: S) -> Result<StatusCode, String>
+/// What a request is for.
+enum Asked<'a> {
+    /// The end of an order: an empty POST.
+    End,
+    /// An event of a property: a signed GET.
+    Event(&'a CallbackRequest),
+}
+
+impl Asked<'_> {
+    fn request(&self, target: &Target) -> Result<Request<Empty<Bytes>>, String> {
+        let builder = Request::builder()
+            .uri(target.path.as_str())
+            .header(HOST, &target.authority)
+            .header(USER_AGENT, "Wayleave");
+        let builder = match self {
+            Asked::End => builder.method(Method::POST).header(CONTENT_LENGTH, 0),
+            Asked::Event(event) => builder
+                .method(Method::GET)
+                .header("Timestamp", &event.timestamp)
+                .header("Authentication", &event.authentication),
+        };
+        builder
+            .body(Empty::new())
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Sends a request and gives the status of its answer.
+async fn exchange<S>(target: &Target, asked: &Asked<'_>, stream: S) -> Result<StatusCode, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -174,14 +218,7 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(target.path.as_str())
-        .header(HOST, &target.authority)
-        .header(CONTENT_LENGTH, 0)
-        .header(USER_AGENT, "Wayleave")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
+    let request = asked.request(target)?;
     let driving = async {
         // How it ended is what the request hears.
         let _ = connection.await;

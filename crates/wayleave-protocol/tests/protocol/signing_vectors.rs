@@ -3,11 +3,11 @@
 use crate::vector_json;
 use serde_json::Value;
 use std::collections::HashMap;
-use wayleave_protocol::http_date;
 use wayleave_protocol::signed::{
     ParameterError, SignedRequest, TimestampError, base_strings, check_timestamp, first_difference,
     parse_authentication, sign, verify,
 };
+use wayleave_protocol::{callback, form, http_date};
 
 /// One vector with the parts that the scheme looks at.
 struct Case<'a> {
@@ -206,6 +206,35 @@ fn outbound_callbacks_are_signed_as_recorded() {
             header,
             callback["headers"]["Authentication"].as_str().unwrap()
         );
+    }
+}
+
+#[test]
+fn what_tells_of_an_event_is_composed_as_recorded() {
+    let file = vector_json("imoneza-signing.json");
+    let callbacks = file["outbound_callbacks"].as_array().unwrap();
+    assert_eq!(callbacks.len(), 2);
+    for recorded in callbacks {
+        let text = |name: &str| recorded[name].as_str().unwrap();
+        let (url, query) = text("request_url").split_once("CallbackType=").unwrap();
+        let query = form::parse(format!("CallbackType={query}").as_bytes()).unwrap();
+        let parameters: Vec<(&str, &str)> = query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let timestamp = recorded["headers"]["Timestamp"].as_str().unwrap();
+        let composed = callback::compose(
+            url.trim_end_matches(['?', '&']),
+            &parameters,
+            text("key"),
+            text("secret").as_bytes(),
+            http_date::parse(timestamp).unwrap(),
+        );
+        let composed = composed.unwrap();
+        assert_eq!(composed.url, text("request_url"));
+        assert_eq!(composed.timestamp, timestamp);
+        let expected = recorded["headers"]["Authentication"].as_str().unwrap();
+        assert_eq!(composed.authentication, expected);
     }
 }
 

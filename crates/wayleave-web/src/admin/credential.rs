@@ -150,6 +150,11 @@ impl Desk<'_> {
                 members.finish()?;
                 engine.expire_credential(actor, id, at).await
             }
+            "callback" => {
+                let url = members.optional("url")?;
+                members.finish()?;
+                engine.set_callback_url(actor, id, url).await
+            }
             "revoke" | "disable" | "enable" => {
                 members.finish()?;
                 match verb {
@@ -221,6 +226,7 @@ fn new_credential(mut members: Members, now: Timestamp) -> Result<NewCredential,
         expires_at: members.expiry(now)?,
         imported: None,
         public_key: None,
+        callback_url: members.optional("callback_url")?,
     };
     let new = match public_key(&mut members)? {
         Some(key) => NewCredential {
@@ -337,6 +343,7 @@ fn body(stored: &CredentialWithSecrets, now: Timestamp) -> Value {
         "expires_at": credential.expires_at.map(time),
         "revoked_at": credential.revoked_at.map(time),
         "last_used_at": last_used.max().map(time),
+        "callback_url": credential.callback_url,
         "secrets": secrets,
     })
 }

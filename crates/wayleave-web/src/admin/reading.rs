@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::request::read_body;
 
 /// Enough for a thousand imported credentials.
-const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+pub(super) const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 const OF_SECONDS: &str = " of seconds";
 /// How many objects a page holds, and may hold.
 const USUAL_PAGE: i64 = 100;
@@ -28,9 +28,9 @@ pub(super) const LAST_TIME_S: i64 = 253_402_300_799;
 pub(super) struct Members(Map<String, Value>);
 
 impl Members {
-    /// Reads a body; none at all counts as an empty object.
-    pub(super) async fn read(body: Incoming) -> Result<Self, Fault> {
-        let body = read_body(body, BODY_LIMIT_BYTES).await?;
+    /// Reads a body of at most so many bytes; none at all counts as an empty object.
+    pub(super) async fn read(body: Incoming, limit_bytes: usize) -> Result<Self, Fault> {
+        let body = read_body(body, limit_bytes).await?;
         if body.is_empty() {
             return Ok(Members(Map::new()));
         }

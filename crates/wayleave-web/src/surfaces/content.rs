@@ -19,7 +19,7 @@ impl Surfaces {
         client: ClientSide<'_>,
     ) -> Result<Served<'_>, Fault> {
         let limits = BodyLimits {
-            bytes: Some(content::BODY_LIMIT_BYTES as u64),
+            bytes: Some(path.body_limit_bytes() as u64),
             ..self.body_limits(place)
         };
         let entered = self.prove_and_enter(place, target, parts, (body, limits), client);

@@ -1,7 +1,6 @@
 //! `wayleave credential`: keys of partners, from making to ending.
 
 mod import;
-mod progress;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +43,7 @@ const SHOWN: &[Column] = &[
     moment("expires", "expires_at", "never"),
     moment("revoked", "revoked_at", "never"),
     moment("last used", "last_used_at", "never"),
+    plain("callback url", "callback_url"),
 ];
 const SECRETS: &[Column] = &[
     plain("secret", "id"),
@@ -137,6 +137,22 @@ pub(crate) enum CredentialAct {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Say where events of its property are told to with a key set for management.
+    #[command(
+        after_long_help = "Example:\n  wayleave credential callback crd_01m80p4991wr936jh0atmcdrpe --url https://www.example.com/wayleave\n  wayleave credential callback crd_01m80p4991wr936jh0atmcdrpe --none"
+    )]
+    Callback {
+        /// Such as crd_01m80p4991wr936jh0atmcdrpe.
+        id: String,
+        /// The address; https, and on the public Internet.
+        #[arg(long, required_unless_present = "none")]
+        url: Option<String>,
+        /// Nothing is told with it any more.
+        #[arg(long, conflicts_with = "url")]
+        none: bool,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Take over pairs of key and secret that partners have from elsewhere.
     #[command(after_long_help = import::LONG_HELP)]
     Import(import::ImportArgs),
@@ -222,6 +238,9 @@ pub(crate) struct CreateArgs {
     /// When it ends, from now, such as 90d or 12h [default: never].
     #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     expires_in: Option<Duration>,
+    /// Where events of its property are told to, for the audience management.
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<String>,
     #[command(flatten)]
     admin: AdminArgs,
 }
@@ -319,6 +338,12 @@ pub(crate) fn run(act: CredentialAct, verbose: bool) -> Outcome {
             let answer = remote.post(&path(&id, &rest), None)?;
             show(&remote, &answer, "Ended a secret")
         }
+        CredentialAct::Callback { id, url, admin, .. } => {
+            let mut remote = Remote::new(&admin)?;
+            let body = json!({ "url": url });
+            let changed = remote.post(&path(&id, "/callback"), Some(&body))?;
+            show(&remote, &changed, "Changed")
+        }
         CredentialAct::Import(args) => import::run(&args, verbose),
     }
 }
@@ -361,6 +386,7 @@ fn create(args: &CreateArgs) -> Outcome {
         ("name", &args.name),
         ("scopes", &args.scopes),
         ("schemes", &args.schemes),
+        ("callback_url", &args.callback_url),
     ] {
         if let Some(value) = value {
             body[member] = json!(value);

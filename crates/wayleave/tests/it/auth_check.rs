@@ -54,6 +54,7 @@ fn a_credential_in_memory_only_signs_until_the_restart() {
             expires_at: None,
             imported: None,
             public_key: None,
+            callback_url: None,
         },
     );
     let drafted = drafted.unwrap();

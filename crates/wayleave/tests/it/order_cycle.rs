@@ -19,6 +19,7 @@ use wayleave_engine::{
     InstanceOrder, Outside, Processor, ProvisionError, Provisioner, Store, StoreError,
     StoreRuntime,
 };
+use wayleave_protocol::callback::CallbackRequest;
 use wayleave_store::BoxFuture;
 use wayleave_testkit::{DatabaseKind, RawSql};
 
@@ -233,6 +234,10 @@ impl HookSender for Caller {
     fn call<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), String>> {
         let done = self.0.answer(|| self.0.hooks.lock().push(url.to_owned()));
         Box::pin(std::future::ready(done.ok_or("no answer".to_owned())))
+    }
+
+    fn tell<'a>(&'a self, _: &'a CallbackRequest) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(std::future::ready(Err("no event is told".to_owned())))
     }
 }
 

@@ -6,13 +6,16 @@
 //! it instead.
 
 mod access;
+mod callback;
 mod format;
 pub(crate) mod hand_back;
 mod listing;
 mod members;
 mod property;
+mod queued;
 mod resource;
 mod shape;
+pub(crate) mod subscriber;
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -34,7 +37,11 @@ use listing::{Rows, Writing};
 use shape::Shape;
 
 /// Larger bodies are refused.
-pub(crate) const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// The same of imports.
+pub(crate) const IMPORT_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+/// The address of imports, after the access key.
+const IMPORT: &str = "ExternalSubscriberImport";
 
 /// An address of the content APIs, in whatever case it was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +53,17 @@ pub(crate) struct ContentPath<'a> {
     noun: Noun,
     /// What follows the key and its slash; `None`: nothing, not even the slash.
     rest: Option<&'a str>,
+}
+
+impl ContentPath<'_> {
+    /// The largest body that is taken at this address.
+    pub(crate) fn body_limit_bytes(&self) -> usize {
+        let rest = self.rest.unwrap_or_default();
+        match self.noun == Noun::Property && rest.eq_ignore_ascii_case(IMPORT) {
+            true => IMPORT_LIMIT_BYTES,
+            false => BODY_LIMIT_BYTES,
+        }
+    }
 }
 
 /// What the address of a content API begins with.
@@ -201,7 +219,7 @@ struct Address {
 }
 
 /// Every address; of two that fit the first one counts.
-static ADDRESSES: [Address; 5] = [
+static ADDRESSES: [Address; 11] = [
     Address {
         noun: Noun::Resource,
         form: "{resourceKey}",
@@ -237,6 +255,44 @@ static ADDRESSES: [Address; 5] = [
             (Method::PUT, |call| Box::pin(resource::put(call))),
             (Method::DELETE, |call| Box::pin(resource::remove(call))),
         ],
+    },
+    Address {
+        noun: Noun::Property,
+        form: "ExternalSubscriber/{subscriberKey}/LinkedUser",
+        allow: "GET, HEAD",
+        methods: &[(Method::GET, |call| Box::pin(subscriber::linked_users(call)))],
+    },
+    Address {
+        noun: Noun::Property,
+        form: "ExternalSubscriber/{subscriberKey}",
+        allow: "PUT",
+        methods: &[(Method::PUT, |call| Box::pin(subscriber::put(call)))],
+    },
+    Address {
+        noun: Noun::Property,
+        form: IMPORT,
+        allow: "POST",
+        methods: &[(Method::POST, |call| Box::pin(queued::import(call)))],
+    },
+    Address {
+        noun: Noun::Property,
+        form: "ExternalSubscriberExport",
+        allow: "POST",
+        methods: &[(Method::POST, |call| Box::pin(queued::export(call)))],
+    },
+    Address {
+        noun: Noun::Property,
+        form: "ExternalFulfillmentSubscriptionExport",
+        allow: "POST",
+        methods: &[(Method::POST, |call| {
+            Box::pin(queued::fulfilment_export(call))
+        })],
+    },
+    Address {
+        noun: Noun::Property,
+        form: "CallbackResult/{token}",
+        allow: "GET, HEAD",
+        methods: &[(Method::GET, |call| Box::pin(callback::result(call)))],
     },
 ];
 

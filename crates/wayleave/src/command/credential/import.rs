@@ -19,9 +19,9 @@ use wayleave_engine::Clock;
 
 use self::entry::{Defaults, Lines};
 use self::sending::{Sent, send_file};
+use super::super::progress::Progress;
 use super::super::remote::{AdminArgs, Remote, audience_parser};
 use super::super::{Failure, Outcome};
-use super::progress::Progress;
 use super::{SHOWN, read_secret};
 use crate::admin_client::escape;
 use crate::duration;

@@ -14,7 +14,7 @@ enum Form {
 }
 
 /// The display. It is told the time.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     form: Form,
     total: u64,
     begun_s: f64,
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// For so many rows; `now_s`: seconds by any clock.
-    pub(super) fn new(total: u64, verbose: bool, now_s: f64) -> Self {
+    pub(crate) fn new(total: u64, verbose: bool, now_s: f64) -> Self {
         let form = match (std::io::stderr().is_terminal(), verbose) {
             (true, _) => Form::Bar,
             (false, true) => Form::Lines,
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// Shows that so many rows are done.
-    pub(super) fn show(&mut self, done: u64, now_s: f64) {
+    pub(crate) fn show(&mut self, done: u64, now_s: f64) {
         let text = describe(done, self.total, now_s - self.begun_s);
         match self.form {
             Form::Bar => {
@@ -55,7 +55,7 @@ impl Progress {
     }
 
     /// Leaves the line of the bar.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if self.form == Form::Bar {
             eprintln!();
         }
