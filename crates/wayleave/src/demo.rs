@@ -383,7 +383,7 @@ fn surfaces(upstream: &ApiBehind, settings: &DemoSettings) -> SurfaceSettings {
         token: mount(),
         content: Some(ContentSurface {
             mount: Mount::default(),
-            upstream: Some(upstream.clone()),
+            upstream: settings.upstream.clone(),
             limits: Vec::new(),
         }),
         forward_auth: mount(),

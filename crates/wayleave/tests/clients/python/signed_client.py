@@ -109,11 +109,11 @@ def good_calls(environment):
             "POST",
             management,
             "POST",
-            f"{property_path}/ExternalSubscriberExport",
+            environment["protected_path"],
             b'{"EndDate":"2027-03-16T00:00:00Z","StartDate":"2027-03-01T00:00:00Z"}',
             {},
         ),
-        ("POST without a body", management, "POST", f"{property_path}/ExternalSubscriberExport", b"", {}),
+        ("POST without a body", management, "POST", environment["protected_path"], b"", {}),
         ("access to a resource", access, "GET", f"{resource_path}/Story-1?{ACCESS_QUERY}", None, {}),
         (
             "query in another order",
