@@ -213,6 +213,9 @@ fn every_printed_call_works_when_it_is_pasted() {
             "\"userName\"",
             "\"products\"",
             "\"state\":\"complete\"",
+            "\"QuotaPeriod\"",
+            "\"ExternalKey\"",
+            "\"AccessReason\"",
         ];
         let meant_to_fail = call.contains("test.access") || call.contains("live.access");
         let refused = meant_to_fail && answer.contains("403 Forbidden");

@@ -216,7 +216,7 @@ fn copies(count: usize) -> String {
     format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO resource
-         SELECT 'rsc_7' || substr('0000000000000000000' || (100000 + i), -19) || '000000', property_id,
+         SELECT 'rsc_70000000000000' || (100000 + i) || '000000', property_id,
              'Copy-' || (100000 + i), name, active, url, title, byline, description, published_at,
              pricing_group, pricing, paywall_description, paywall_short_description, origin, changed_at
          FROM resource, n WHERE external_key = 'First'"
