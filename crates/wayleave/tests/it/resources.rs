@@ -1,15 +1,10 @@
 //! `/api/Property/…`: a property and its pages, as its Management key set sees them.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
-use wayleave_core::Environment;
-use wayleave_engine::Database;
-use wayleave_testkit::{DatabaseKind, RawSql, Signer};
+use wayleave_testkit::DatabaseKind;
 
 use crate::cli_admin::{document, text};
-use crate::harness::{DemoProcess, PROPERTY_ADMINISTRATOR, SUPPORT, TestNode, on_both_databases};
+use crate::harness::{PROPERTY_ADMINISTRATOR, SUPPORT, TestNode, on_both_databases};
 use crate::site::Site;
 
 on_both_databases! {
@@ -276,64 +271,4 @@ fn settings_go_out_and_in_again_by_command() {
     );
     assert_eq!(settings["display_style"], "ModalOverlay");
     assert_eq!(settings["subscriptions"], false);
-}
-
-/// How many resources a long list has: of some 2.5 KB each: 10 MB, which held at once would be three times as much.
-const MANY: usize = 4_000;
-/// What a page of it may need in memory, and what allocators keep.
-const ALLOWED_BYTES: u64 = 6 * 1024 * 1024;
-
-#[test]
-fn a_long_list_is_sent_in_constant_memory() {
-    let demo = DemoProcess::start(DatabaseKind::Sqlite);
-    let test = &demo.file["test"];
-    let text = |pointer: &str| {
-        test.pointer(pointer)
-            .and_then(Value::as_str)
-            .expect("a text")
-    };
-    let key = text("/management/access_key");
-    let signer = Signer::new(key, text("/management/secret_key"));
-    let call = |rest: &str| {
-        let now = wayleave_engine::Clock::now(&wayleave::ports::SystemClock);
-        let target = format!("/api/Property/{key}/Resource{rest}");
-        let address = demo.address(Environment::Test);
-        (
-            signer.headers("GET", &target, now.unix_s()),
-            address,
-            target,
-        )
-    };
-    let (_, address, _) = call("");
-    let database = Database::Sqlite(demo.folder.path().join("test.db"));
-    let mut sql = RawSql::open(&database);
-    sql.run("UPDATE resource SET external_key = 'First', description = printf('%.2000c', 'x') WHERE external_key = '1'");
-    sql.run(&copies(MANY));
-    let before = demo.resident_bytes();
-    let ([timestamp, authentication], _, target) = call("");
-    let mut stream = TcpStream::connect(("127.0.0.1", address.port())).expect("a connection");
-    let head = [timestamp, authentication].map(|(name, value)| format!("{name}: {value}\r\n"));
-    let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}\r\n",
-        head.concat()
-    );
-    stream.write_all(request.as_bytes()).expect("sent");
-    let (mut piece, mut read, mut end) = (vec![0; 64 * 1024], 0, Vec::new());
-    loop {
-        let count = stream.read(&mut piece).expect("an answer");
-        if count == 0 {
-            break;
-        }
-        read += count;
-        end.extend_from_slice(&piece[..count]);
-        end.drain(..end.len().saturating_sub(8));
-    }
-    // The last row, the end of the list, and the end of the chunks.
-    assert!(end.ends_with(b"]\r\n0\r\n\r\n"), "{end:?}");
-    assert!(read > MANY * 2_000, "{read} bytes");
-    let after = demo.resident_bytes();
-    assert!(
-        after < before + ALLOWED_BYTES,
-        "{before} and then {after} bytes"
-    );
 }
