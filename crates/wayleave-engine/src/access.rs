@@ -259,6 +259,22 @@ impl Engine {
         self.user_tokens.write(property_id.number(), &token)
     }
 
+    /// A token of an anonymous reader.
+    pub(crate) fn token_of_anonymous(
+        &self,
+        property_id: PropertyId,
+        reader_id: ReaderId,
+        now: Timestamp,
+    ) -> String {
+        let visitor = Identified {
+            reader_id,
+            keeping: Keeping::Remembered,
+            is_fresh: false,
+            spider_page: None,
+        };
+        self.issue_user_token(property_id, &visitor, now)
+    }
+
     /// Decides; where that counts a page, once it is counted. While the store is away, by the
     /// property's rule for that.
     async fn decide_for(

@@ -1,10 +1,12 @@
 //! Filling an environment by the million, for measurements only: no use case does this.
 
-use wayleave_core::PartnerId;
+use wayleave_core::{PartnerId, PropertyId, ReaderId, ResourceId};
 use wayleave_store::CredentialWithSecrets;
 
 use crate::credential::{IssuedCredential, NewCredential};
 use crate::engine::Engine;
+use crate::ports::random;
+use crate::reader_memory::{Window, page_word};
 use crate::{MasterKeyError, Refusal};
 
 impl Engine {
@@ -30,5 +32,23 @@ impl Engine {
         credentials
             .into_iter()
             .try_for_each(|stored| self.directory.put_credential(&stored, &self.vault, now))
+    }
+
+    /// Takes a new anonymous reader into memory who has seen pages of a property, without storing
+    /// them; gives their user token. For measurements.
+    pub fn fill_reader(
+        &self,
+        property_id: PropertyId,
+        pages: &[ResourceId],
+    ) -> Result<String, Refusal> {
+        let now = self.now();
+        let id = ReaderId::new(now, random(&*self.randomness));
+        let period = self.property_held(property_id)?.settings.quota.period;
+        let window = Window::of(period, now);
+        for (hits, page) in (1..).zip(pages) {
+            let page = (page_word(*page), hits);
+            self.readers.add_page(id, window, page, Some(now));
+        }
+        Ok(self.token_of_anonymous(property_id, id, now))
     }
 }

@@ -7,9 +7,12 @@
 //! `scale load FOLDER` opens a node on that database and ends.
 //! `scale orders FOLDER COUNT DATABASE` writes COUNT orders of one partner into a database (a file
 //! below FOLDER, or a PostgreSQL URL), and serves until it is killed.
+//! `scale access FOLDER PAIRS SAMPLES DATABASE` fills its memory with PAIRS of readers and pages that they
+//! have seen, writes samples of what may be asked to FOLDER/access.json, and serves until it is killed.
 //!
 //! Each prints one JSON line on standard output.
 
+mod access;
 mod orders;
 
 use std::error::Error;
@@ -37,7 +40,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const USAGE: &str = "usage: scale serve FOLDER COUNT SAMPLES | import FOLDER COUNT | load FOLDER | orders FOLDER COUNT DATABASE";
+const USAGE: &str = "usage: scale serve FOLDER COUNT SAMPLES | import FOLDER COUNT | load FOLDER | orders FOLDER COUNT DATABASE | access FOLDER PAIRS SAMPLES DATABASE";
 /// How many credentials are made at once: few, so that what making them takes is no growth.
 const FILLED_AT_ONCE: usize = 100;
 /// How many credentials are written in one transaction.
@@ -56,10 +59,16 @@ fn main() -> Result<(), Failure> {
         ["orders", folder, count, database] => {
             orders::serve(Path::new(folder), count.parse()?, database)?
         }
+        ["access", folder, pairs, samples, database] => access::serve(
+            Path::new(folder),
+            pairs.parse()?,
+            samples.parse()?,
+            database,
+        )?,
         _ => return Err(USAGE.into()),
     };
     println!("{printed}");
-    if ["serve", "orders"].contains(&words[0].as_str()) {
+    if ["serve", "orders", "access"].contains(&words[0].as_str()) {
         loop {
             thread::park();
         }
@@ -271,7 +280,29 @@ fn waiting() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// A node whose test environment has its data in this file.
 fn open(folder: &Path, test_database: &str, store_runtime: &StoreRuntime) -> Result<Node, Failure> {
-    let settings = NodeSettings {
+    open_with(folder, test_database, store_runtime, |_| ())
+}
+
+/// The same that answers the content APIs itself.
+fn open_answering(
+    folder: &Path,
+    test_database: &str,
+    store_runtime: &StoreRuntime,
+) -> Result<Node, Failure> {
+    open_with(folder, test_database, store_runtime, |surfaces| {
+        if let Some(content) = &mut surfaces.content {
+            content.upstream = None;
+        }
+    })
+}
+
+fn open_with(
+    folder: &Path,
+    test_database: &str,
+    store_runtime: &StoreRuntime,
+    change: impl Fn(&mut SurfaceSettings),
+) -> Result<Node, Failure> {
+    let mut settings = NodeSettings {
         environments: [
             environment(folder, Environment::Live, "live.db")?,
             environment(folder, Environment::Test, test_database)?,
@@ -289,6 +320,9 @@ fn open(folder: &Path, test_database: &str, store_runtime: &StoreRuntime) -> Res
         limits: wayleave::server::ServerLimits::default(),
         threads: available_threads(),
     };
+    for environment in &mut settings.environments {
+        change(&mut environment.surfaces);
+    }
     let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
     Ok(Node::open(settings, store_runtime, clock, randomness)?)
 }

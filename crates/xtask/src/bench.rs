@@ -7,6 +7,7 @@
     reason = "a benchmark measures real time; the law about clocks is the product's"
 )]
 
+mod access;
 pub(crate) mod client;
 mod creation;
 pub(crate) mod fill;
@@ -64,6 +65,7 @@ fn measure(options: &Options, places: &Places, wrk: &Wrk) -> Result<(Visits, Vec
     let (scaled, mut once) = scale::measure(options, places, wrk)?;
     visits.extend(scaled);
     visits.extend(creation::measure(options, places, wrk)?);
+    visits.extend(access::measure(options, places, wrk)?);
     let (proxied, grown) = gateway::measure(options, places, wrk)?;
     visits.extend(proxied);
     once.extend(grown);

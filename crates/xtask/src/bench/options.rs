@@ -12,7 +12,7 @@ usage: cargo xtask bench [--rounds N] [--seconds S] [--credentials N] [--scale N
   --load N          how many credentials are loaded from disk (1000000)
   --orders N        how many orders a partner has whose pages are read (1000000)
   --only NAME       only this target and what it is compared with; may be repeated;
-                    also: scale (directories and load), load, orders, creation, gateway (proxies,
+                    also: scale (directories and load), load, orders, creation, access, gateway (proxies,
                     message signatures, TLS, overload), overload
   --quick           one round with 200 credentials and small directories: does everything work?
   --no-write        leave docs/benchmarks.md and docs/benchmarks.json as they are
@@ -115,6 +115,7 @@ fn named(name: &str) -> Result<Vec<Target>, String> {
     let is_meant = |target: &Target| match name {
         "scale" => target.phase() == Phase::Scale,
         "creation" => target.phase() == Phase::Creation,
+        "access" => target.phase() == Phase::Access,
         "gateway" => matches!(
             target.phase(),
             Phase::Gateway | Phase::Tls | Phase::Overload

@@ -89,10 +89,11 @@ pub(super) fn build(places: &Places, options: &Options) -> Result<(), String> {
     if wayleave.into_iter().any(has) {
         build(&["--package", "wayleave"])?;
     }
-    if has(Phase::Scale) || options.load.is_some() || options.orders.is_some() {
+    if has(Phase::Scale) || has(Phase::Access) || options.load.is_some() || options.orders.is_some()
+    {
         build(&["--package", "wayleave", "--example", "scale"])?;
     }
-    if has(Phase::Requests) || has(Phase::Gateway) {
+    if has(Phase::Requests) || has(Phase::Access) || has(Phase::Gateway) {
         build(&["--package", "xtask", "--example", "ceiling"])?;
     }
     if has(Phase::Tls) || has(Phase::Overload) {

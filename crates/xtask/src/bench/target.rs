@@ -18,6 +18,12 @@ pub(super) enum Target {
     CreateSqliteMany,
     CreatePostgresAlone,
     CreatePostgresMany,
+    AccessCeiling,
+    AccessLua,
+    AccessThousand,
+    AccessTenMillion,
+    AccessNewSqlite,
+    AccessNewPostgres,
     GatewayCeiling,
     GatewayNginx,
     GatewayLua,
@@ -47,6 +53,8 @@ pub(super) enum Phase {
     Scale,
     /// Credentials made through the admin API.
     Creation,
+    /// Whether readers may see pages, with few and with very many readers in memory.
+    Access,
     /// Proxies before the same API, and signatures over the message.
     Gateway,
     /// A fixed rate over TLS.
@@ -92,7 +100,7 @@ pub(super) struct Comparison {
 
 impl Target {
     /// In the order of the tables.
-    pub(super) const ALL: [Target; 33] = [
+    pub(super) const ALL: [Target; 39] = [
         Target::Ceiling,
         Target::Es256,
         Target::SignedCheck,
@@ -108,6 +116,12 @@ impl Target {
         Target::CreateSqliteMany,
         Target::CreatePostgresAlone,
         Target::CreatePostgresMany,
+        Target::AccessCeiling,
+        Target::AccessLua,
+        Target::AccessThousand,
+        Target::AccessTenMillion,
+        Target::AccessNewSqlite,
+        Target::AccessNewPostgres,
         Target::GatewayCeiling,
         Target::GatewayNginx,
         Target::GatewayLua,
@@ -136,6 +150,12 @@ impl Target {
             | Target::CreateSqliteMany
             | Target::CreatePostgresAlone
             | Target::CreatePostgresMany => Phase::Creation,
+            Target::AccessCeiling
+            | Target::AccessLua
+            | Target::AccessThousand
+            | Target::AccessTenMillion
+            | Target::AccessNewSqlite
+            | Target::AccessNewPostgres => Phase::Access,
             Target::TlsCeiling | Target::TlsCheck => Phase::Tls,
             target if target >= Target::OverloadPeak => Phase::Overload,
             target if target >= Target::GatewayCeiling => Phase::Gateway,
@@ -161,6 +181,12 @@ impl Target {
             Target::CreateSqliteMany => "create-sqlite-64",
             Target::CreatePostgresAlone => "create-postgres-1",
             Target::CreatePostgresMany => "create-postgres-64",
+            Target::AccessCeiling => "access-ceiling",
+            Target::AccessLua => "access-nginx-lua",
+            Target::AccessThousand => "access-1k",
+            Target::AccessTenMillion => "access-10m",
+            Target::AccessNewSqlite => "access-new-sqlite",
+            Target::AccessNewPostgres => "access-new-postgres",
             Target::GatewayCeiling => "gateway-ceiling",
             Target::GatewayNginx => "nginx",
             Target::GatewayLua => "nginx-lua",
@@ -194,6 +220,11 @@ impl Target {
             Target::CreateSqliteMany => "credential creation, 64 at a time (SQLite)",
             Target::CreatePostgresAlone => "credential creation, alone (PostgreSQL)",
             Target::CreatePostgresMany => "credential creation, 64 at a time (PostgreSQL)",
+            Target::AccessCeiling => "ceiling beside the decisions: bare hyper",
+            Target::AccessLua => "nginx + Lua, checks the signature of the same requests",
+            Target::AccessThousand => "decision at 1 thousand pairs",
+            Target::AccessNewSqlite => "new pages of quotas, 32 at a time (SQLite)",
+            Target::AccessNewPostgres => "new pages of quotas, 32 at a time (PostgreSQL)",
             Target::GatewayCeiling => "ceiling beside the proxies: bare hyper",
             Target::GatewayNginx => "nginx, plain proxy",
             Target::GatewayLua => "nginx + Lua, checks the signature",
@@ -263,6 +294,22 @@ impl Target {
                  `synchronous_commit` on"
             }
             Target::CreatePostgresMany => "the same over 64 connections at once, on PostgreSQL",
+            Target::AccessCeiling => "bare hyper as in `ceiling`, sent the requests of `access-1k`",
+            Target::AccessLua => {
+                "nginx checks the signature of the same requests in Lua, decides nothing, and passes \
+                 them to an API behind"
+            }
+            Target::AccessThousand => {
+                "Wayleave: `GET /api/Resource/…` with a user token, about a page that the reader has \
+                 seen in this period; signature, token and decision, and a new token in the answer; 1 \
+                 thousand pairs of readers and pages in memory"
+            }
+            Target::AccessTenMillion => "the same with 10 million pairs",
+            Target::AccessNewSqlite => {
+                "Wayleave: the same calls without a user token: each is a new reader, whose first page \
+                 is counted in SQLite before it is answered"
+            }
+            Target::AccessNewPostgres => "the same on PostgreSQL",
             Target::GatewayCeiling => {
                 "bare hyper as in `ceiling`, sent the requests of `message-signature`"
             }
@@ -331,6 +378,8 @@ impl Target {
             Target::TokenIssue => &TOKEN_ISSUE,
             Target::ScaleMillion => &SCALE_MILLION,
             Target::ScaleTenMillion => &SCALE_TEN_MILLION,
+            Target::AccessThousand => &ACCESS,
+            Target::AccessTenMillion => &ACCESS_TEN_MILLION,
             Target::GatewayAuthRequest => &AUTH_REQUEST,
             Target::GatewayWayleave => &PROXY,
             Target::MessageSignature => &MESSAGE_SIGNATURE,
@@ -371,6 +420,11 @@ impl Target {
         matches!(self.phase(), Phase::Gateway | Phase::Overload) && !others.contains(&self)
     }
 
+    /// Whether it is asked whether readers may see pages.
+    pub(super) fn is_access(self) -> bool {
+        self.phase() == Phase::Access
+    }
+
     /// Whether its data is in PostgreSQL.
     pub(super) fn is_on_postgres(self) -> bool {
         matches!(
@@ -395,6 +449,28 @@ impl Target {
         }
     }
 }
+
+const ACCESS: [Comparison; 2] = [
+    Comparison {
+        name: "decision about a page that was seen: rate, to bare hyper",
+        baseline: Target::AccessCeiling,
+        measure: Measure::Rate,
+        goal: 0.60,
+    },
+    Comparison {
+        name: "decision about a page that was seen: rate, to nginx + Lua that checks the signature",
+        baseline: Target::AccessLua,
+        measure: Measure::Rate,
+        goal: 1.5,
+    },
+];
+
+const ACCESS_TEN_MILLION: [Comparison; 1] = [Comparison {
+    name: "decision at 10 million pairs, to that at 1 thousand",
+    baseline: Target::AccessThousand,
+    measure: Measure::Rate,
+    goal: 0.92,
+}];
 
 const PROXY: [Comparison; 5] = [
     Comparison {

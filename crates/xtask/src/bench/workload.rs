@@ -22,6 +22,8 @@ pub(super) struct Workload {
     /// The file that `wrk` reads.
     pub(super) file: PathBuf,
     keys: Vec<Key>,
+    /// Paths with their queries, where one key signs them all.
+    questions: Vec<String>,
     protected_path: String,
     made: Instant,
     requests: Vec<String>,
@@ -51,7 +53,32 @@ impl Workload {
             address: address.to_owned(),
             file,
             keys: shuffled(keys),
+            questions: Vec::new(),
             protected_path: protected_path.unwrap_or_default(),
+            made: Instant::now(),
+            requests: Vec::new(),
+            once: ONCE_AT_FIRST,
+            nonce: 0,
+        };
+        workload.make()?;
+        Ok(workload)
+    }
+
+    /// Questions to the access API, each signed by one key set: paths with their queries.
+    pub(super) fn of_questions(
+        target: Target,
+        address: &str,
+        file: PathBuf,
+        key: Key,
+        questions: Vec<String>,
+    ) -> Result<Workload, String> {
+        let mut workload = Workload {
+            target,
+            address: address.to_owned(),
+            file,
+            keys: vec![key],
+            questions,
+            protected_path: String::new(),
             made: Instant::now(),
             requests: Vec::new(),
             once: ONCE_AT_FIRST,
@@ -73,6 +100,7 @@ impl Workload {
             address: address.to_owned(),
             file,
             keys: Vec::new(),
+            questions: Vec::new(),
             protected_path: String::new(),
             made: Instant::now(),
             requests: vec![request],
@@ -93,7 +121,9 @@ impl Workload {
         let lifetime = match self.target {
             Target::TokenCheck => TOKENS_FOR,
             Target::MessageSignature => Duration::ZERO,
-            target if target.is_signed_check() || target.is_proxy() => SIGNED_FOR,
+            target if target.is_signed_check() || target.is_proxy() || target.is_access() => {
+                SIGNED_FOR
+            }
             _ => FOR_EVER,
         };
         if self.made.elapsed() < lifetime {
@@ -119,6 +149,7 @@ impl Workload {
         self.requests = match self.target {
             target if target.is_signed_check() => self.signed_checks()?,
             target if target.is_proxy() => self.signed_requests()?,
+            target if target.is_access() => self.access_questions()?,
             Target::Ceiling | Target::TlsCeiling => self.signed_checks()?,
             Target::GatewayCeiling => self.message_checks(self.keys.len())?,
             Target::MessageSignature => self.message_checks(self.once)?,
@@ -148,6 +179,25 @@ impl Workload {
         numbered
             .map(|(number, key)| signed_request(&self.address, key, number, &timestamp))
             .collect()
+    }
+
+    /// Signed questions. nginx decodes nothing before it checks, so for it what is sent is signed.
+    fn access_questions(&self) -> Result<Vec<String>, String> {
+        let timestamp = sign::timestamp_now();
+        let key = &self.keys[0];
+        let questions = self.questions.iter().map(|question| {
+            let (path, query) = question.split_once('?').unwrap_or((question, ""));
+            let read = match self.target {
+                Target::AccessLua => query.to_owned(),
+                _ => query.replace("%7C", "|"),
+            };
+            let signature = sign::signature(&key.secret, "GET", &timestamp, path, &read)?;
+            Ok(format!(
+                "GET {question} HTTP/1.1\r\nHost: {}\r\nAuthentication: {}:{signature}\r\nTimestamp: {timestamp}\r\n\r\n",
+                self.address, key.id
+            ))
+        });
+        questions.collect()
     }
 
     /// Questions about requests signed by RFC 9421, each key in turn, each nonce once.

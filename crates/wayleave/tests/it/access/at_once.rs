@@ -49,7 +49,7 @@ fn ask_at_once(
 }
 
 /// Makes so many pages behind the addresses.
-fn add_pages(paper: &mut Paper, count: usize) {
+pub(super) fn add_pages(paper: &mut Paper, count: usize) {
     let select = "SELECT property_id, name, active, url, title, byline, description, published_at, pricing_group, pricing, paywall_description, paywall_short_description, origin, changed_at FROM resource WHERE external_key = 'Story-1'";
     let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < {})

@@ -1,6 +1,8 @@
 //! `/api/Resource/…` and `/api/TemporaryUserToken/…`: may this reader see this page?
 
 mod at_once;
+mod commands;
+mod killed;
 mod readers;
 mod rows;
 mod tokens;
