@@ -123,6 +123,13 @@ impl Desk<'_> {
             _ => Ok(id),
         }
     }
+
+    /// The same for what is below a property: one that is in this environment.
+    pub(super) fn held_property_id(&self, text: &str) -> Result<PropertyId, Fault> {
+        let id = self.property_id(text)?;
+        let held = self.engine.held_property(id);
+        held.map(|_| id).ok_or(Fault::NotFound)
+    }
 }
 
 fn settings_body(property: &Property) -> Result<Value, Fault> {

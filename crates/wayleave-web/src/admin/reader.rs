@@ -26,7 +26,7 @@ impl Desk<'_> {
         rest: &[&str],
         page: &mut Page,
     ) -> Result<Answer, Fault> {
-        let property = self.property_id(property)?;
+        let property = self.held_property_id(property)?;
         match rest {
             [] => self.readers(property, page).await,
             [id] => {
@@ -69,7 +69,7 @@ impl Desk<'_> {
         property: &str,
         mut members: Members,
     ) -> Result<Answer, Fault> {
-        let property = self.property_id(property)?;
+        let property = self.held_property_id(property)?;
         let new = NewReader {
             user_name: members.required("user_name")?,
             first_name: members.optional("first_name")?.unwrap_or_default(),
@@ -91,7 +91,7 @@ impl Desk<'_> {
         (id, verb): (&str, &str),
         members: Members,
     ) -> Result<Answer, Fault> {
-        let place = (self.property_id(property)?, reader_id(id)?);
+        let place = (self.held_property_id(property)?, reader_id(id)?);
         match verb {
             "change" => self.change_reader(place, members).await,
             "sign-in" => self.sign_reader_in(place, members).await,

@@ -15,7 +15,7 @@ pub(super) const IMPORT_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 
 impl Desk<'_> {
     pub(super) async fn subscribers(&self, id: &str, page: &mut Page) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let (after, limit) = (page.text("after").unwrap_or_default(), page.limit()?);
         let read = self.engine.store().read(move |reader| {
             Box::pin(async move { reader.subscribers_after(property, &after, limit + 1).await })
@@ -26,7 +26,7 @@ impl Desk<'_> {
 
     /// One by its key, with the readers that are linked to it.
     pub(super) async fn subscriber(&self, id: &str, key: &str) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let key = form::percent_decode(key).into_owned();
         let key = String::from_utf8(key).map_err(|_| Fault::NotFound)?;
         let linked = self.engine.linked_users(property, &key).await;
@@ -57,7 +57,7 @@ impl Desk<'_> {
     }
 
     async fn import_subscribers(&self, id: &str, members: Members) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let lines = import_lines(&members.document())?;
         let queued = self
             .engine
@@ -67,7 +67,7 @@ impl Desk<'_> {
     }
 
     async fn export_subscribers(&self, id: &str, mut members: Members) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let from = moment(&mut members, "from")?.unwrap_or(Timestamp::from_unix_s(0));
         let to = moment(&mut members, "to")?.unwrap_or_else(|| self.engine.now());
         members.finish()?;
@@ -80,7 +80,7 @@ impl Desk<'_> {
 
     /// What was imported and exported.
     pub(super) async fn all_queued(&self, id: &str, page: &mut Page) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let (after, limit) = (page.text("after").unwrap_or_default(), page.limit()?);
         let read = self.engine.store().read(move |reader| {
             Box::pin(async move { reader.queued_after(property, &after, limit + 1).await })
@@ -91,7 +91,7 @@ impl Desk<'_> {
 
     pub(super) async fn queued(&self, id: &str, queued: &str) -> Result<Answer, Fault> {
         const ERRORS_SHOWN: i64 = 100;
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let queued = queued.to_owned();
         let read = self.engine.store().read(move |reader| {
             Box::pin(async move {
@@ -107,7 +107,7 @@ impl Desk<'_> {
     }
 
     async fn link_reader(&self, id: &str, mut members: Members) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let claim = LinkClaim {
             reader_id: members.parsed::<ReaderId>("reader")?,
             key: members.optional("subscriber")?,
@@ -119,7 +119,7 @@ impl Desk<'_> {
     }
 
     async fn unlink_reader(&self, id: &str, mut members: Members) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let reader = members.parsed::<ReaderId>("reader")?;
         let key = members.required("subscriber")?;
         members.finish()?;
@@ -143,7 +143,7 @@ impl Desk<'_> {
     }
 
     async fn set_reader_details(&self, id: &str, mut members: Members) -> Result<Answer, Fault> {
-        let property = self.property_id(id)?;
+        let property = self.held_property_id(id)?;
         let reader = members.parsed::<ReaderId>("reader")?;
         let details = named_values(&mut members, "details")?;
         members.finish()?;

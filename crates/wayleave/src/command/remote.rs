@@ -303,6 +303,7 @@ mod tests {
             "management": { "access_key": "", "secret_key": "" },
             "access": { "access_key": "", "secret_key": "" },
             "signing": { "key_id": "", "secret": "" }, "protected_path": "",
+            "property": { "id": "", "resources": [] },
         });
         let file = json!({
             "version": 1, "live": environment, "test": environment,

@@ -107,7 +107,7 @@ on_both_databases! {
         let old = status(&config)[0]["key"].as_str().expect("a name").to_owned();
         add_key(&node);
         let remove = ["master-key", "remove", "--config", text(&config), "--env", "live", &old];
-        assert!(refused(&remove).contains("still needed: 4 sealed rows"), "{}", refused(&remove));
+        assert!(refused(&remove).contains("still needed: 5 sealed rows"), "{}", refused(&remove));
         assert!(std::fs::read_to_string(key_file(&node)).expect("the file").contains(comment));
 
         node.restart();
@@ -147,7 +147,7 @@ on_both_databases! {
             let batch = resealing.next_batch(&store, &vault, &SystemRandomness, now, 2);
             runtime.handle().block_on(batch).expect("a batch");
             let rows = sealed_rows(&store, &runtime);
-            assert_eq!(rows.len(), 11);
+            assert_eq!(rows.len(), 12);
             rows.iter().for_each(|row| drop(vault.open_row(row).expect("it opens")));
             let older = rows.iter().filter(|row| row.master_key_id != vault.newest_key_id()).count();
             assert!(older <= left);
@@ -157,7 +157,7 @@ on_both_databases! {
                 break;
             }
         }
-        assert_eq!(left, 3, "the secrets are done; the keys of tokens and of the audit trail are not");
+        assert_eq!(left, 4, "the secrets are done; the keys of tokens, of readers and of the audit trail are not");
         node.start_again();
         wait_for_none(&node.config_file(), sealed);
         assert!(keys.iter().all(|keys| signs(&node, keys) == 200));
@@ -185,7 +185,7 @@ on_both_databases! {
             .block_on(resealing.next_batch(&store, &vault, &SystemRandomness, now, 200))
             .expect("a batch")
         {}
-        assert_eq!((resealing.resealed, resealing.refused), (4, 1));
+        assert_eq!((resealing.resealed, resealing.refused), (5, 1));
         drop((store, runtime));
         let config = node.config_file();
         let output = crate::harness::ran(&["doctor", "--config", text(&config)]);

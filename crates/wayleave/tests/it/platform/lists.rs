@@ -46,7 +46,10 @@ on_both_databases! {
         let database = node.database(wayleave_core::Environment::Test);
         // As many orders as a page is to have, by copies of the first with numbers of their own.
         database.run(
-            "INSERT INTO sales_order SELECT 'ord_' || substr(s.id, 5, 20) || counted.t,
+            "INSERT INTO sales_order (id, number, partner_id, state, catalogue_version, currency,
+                 subtotal_minor, discount_minor, tax_minor, total_minor, auto_pay, hook_url,
+                 payment_link, created_at, changed_at, expires_at)
+             SELECT 'ord_' || substr(s.id, 5, 20) || counted.t,
                  1000000 + counted.n, partner_id, state, catalogue_version, currency,
                  subtotal_minor, discount_minor, tax_minor, total_minor, auto_pay, hook_url,
                  payment_link, created_at, changed_at, expires_at

@@ -170,6 +170,7 @@ struct Objects {
     partner: String,
     integration: String,
     property: String,
+    reader: String,
     credential: String,
     secret: String,
     kid: String,
@@ -194,11 +195,18 @@ impl Objects {
         let body = serde_json::json!({ "partner": keys.partner, "name": "Harbour Daily" });
         let target = format!("/{environment}/v1/properties");
         let property = node.operate("POST", &target, Some(body)).expect(201).json();
+        let target = format!(
+            "{target}/{}/readers",
+            property["id"].as_str().expect("an id")
+        );
+        let body = serde_json::json!({ "user_name": "ann" });
+        let reader = node.operate("POST", &target, Some(body)).expect(201).json();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         Objects {
             partner: keys.partner.clone(),
             integration: text(&credential["integration"]),
             property: text(&property["id"]),
+            reader: text(&reader["id"]),
             credential: keys.credential.clone(),
             secret: text(&credential["secrets"][0]["id"]),
             kid: text(&signing["data"][0]["kid"]),
@@ -213,10 +221,11 @@ impl Objects {
 
     /// Whether a path or body has a place for an id.
     fn is_named(text: &str) -> bool {
-        const PLACES: [&str; 12] = [
+        const PLACES: [&str; 13] = [
             "partner",
             "integration",
             "property",
+            "reader",
             "credential",
             "secret",
             "kid",
@@ -238,6 +247,7 @@ impl Objects {
             ("{partner}", &self.partner),
             ("{integration}", &self.integration),
             ("{property}", &self.property),
+            ("{reader}", &self.reader),
             ("{credential}", &self.credential),
             ("{secret}", &self.secret),
             ("{kid}", &self.kid),
@@ -254,7 +264,7 @@ impl Objects {
 }
 
 /// Every call of the admin address: method, path below `/{environment}/v1/`, body.
-const ADMIN_CALLS: [(&str, &str, &str); 78] = [
+const ADMIN_CALLS: [(&str, &str, &str); 99] = [
     ("GET", "partners", ""),
     ("GET", "partners/{partner}", ""),
     ("GET", "integrations", ""),
@@ -263,6 +273,12 @@ const ADMIN_CALLS: [(&str, &str, &str); 78] = [
     ("GET", "properties", ""),
     ("GET", "properties?partner={partner}", ""),
     ("GET", "properties/{property}", ""),
+    ("GET", "properties/{property}/settings", ""),
+    ("GET", "properties/{property}/readers", ""),
+    ("GET", "properties/{property}/readers/{reader}", ""),
+    ("GET", "properties/{property}/readers/{reader}/data", ""),
+    ("GET", "properties/{property}/subscribers", ""),
+    ("GET", "properties/{property}/queued", ""),
     ("GET", "credentials?property={property}", ""),
     ("GET", "credentials", ""),
     ("GET", "credentials?partner={partner}", ""),
@@ -334,6 +350,65 @@ const ADMIN_CALLS: [(&str, &str, &str); 78] = [
         r#"{"partner":"{partner}","name":"x"}"#,
     ),
     ("POST", "properties/{property}/change", r#"{"name":"x"}"#),
+    ("POST", "properties/{property}/settings", r#"{}"#),
+    ("POST", "properties/{property}/change-settings", r#"{}"#),
+    (
+        "POST",
+        "properties/{property}/readers",
+        r#"{"user_name":"bob"}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/readers/{reader}/change",
+        r#"{"first_name":"x"}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/readers/{reader}/sign-in",
+        r#"{"key":"x"}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/readers/{reader}/buy",
+        r#"{"resource":"x"}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/readers/{reader}/subscribe",
+        r#"{"group":"x"}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/readers/{reader}/give-subscription",
+        r#"{"group":"x","expires_at":1}"#,
+    ),
+    ("POST", "properties/{property}/readers/{reader}/erase", ""),
+    (
+        "POST",
+        "properties/{property}/subscribers/import",
+        r#"{"subscribers":[]}"#,
+    ),
+    ("POST", "properties/{property}/subscribers/export", ""),
+    (
+        "POST",
+        "properties/{property}/subscribers/link",
+        r#"{"reader":"{reader}","values":{}}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/subscribers/unlink",
+        r#"{"reader":"{reader}","subscriber":"x"}"#,
+    ),
+    (
+        "POST",
+        "properties/{property}/subscribers/details",
+        r#"{"reader":"{reader}","details":{}}"#,
+    ),
+    (
+        "POST",
+        "credentials/{credential}/callback",
+        r#"{"url":"https://x.example/"}"#,
+    ),
     (
         "POST",
         "credentials",

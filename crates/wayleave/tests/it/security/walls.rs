@@ -249,6 +249,7 @@ fn look_up(node: &TestNode, text: &str, place: usize) {
             "{partner}",
             "{integration}",
             "{property}",
+            "{reader}",
             "{credential}",
             "{secret}",
             "{kid}",
@@ -263,7 +264,9 @@ fn look_up(node: &TestNode, text: &str, place: usize) {
             }
             let target = path
                 .replace(name, &id)
-                .replace("{credential}", "crd_00000000000000000000000000");
+                .replace("{credential}", "crd_00000000000000000000000000")
+                .replace("{property}", "prp_00000000000000000000000000")
+                .replace("{reader}", "rdr_00000000000000000000000000");
             let body = body.replace("{integration}", "int_00000000000000000000000000");
             let body = (!body.is_empty()).then(|| serde_json::from_str(&body).expect("json"));
             let answer = node.operate(method, &format!("/live/v1/{target}"), body);
