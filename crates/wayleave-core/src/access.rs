@@ -391,6 +391,20 @@ pub fn decide_unseen(situation: &Situation, opens: bool) -> Decision {
     }
 }
 
+/// Whether the page is open to whoever comes, without a right and without being counted: what search
+/// engines are told of it (`isAccessibleForFree` of schema.org).
+pub fn is_open_to_all(situation: &Situation) -> bool {
+    let anybody = Situation {
+        visitor: Visitor::Anonymous,
+        is_bought: false,
+        is_subscribed: false,
+        ad_blocker: AdBlocker::Unknown,
+        meter: None,
+        ..*situation
+    };
+    decide(&anybody).is_granted()
+}
+
 fn decide_ad_supported(blocker: AdBlocker, rule: BlockerRule) -> Decision {
     match (blocker, rule) {
         (AdBlocker::NotDetected, _) => grant(14, AccessReason::AdSupported),
@@ -600,5 +614,52 @@ mod tests {
             let richer = Situation { is_subscribed: true, ..situation };
             prop_assert!(!decide(&situation).is_granted() || decide(&richer).is_granted());
         }
+    }
+
+    #[test]
+    fn a_page_is_open_to_all_whoever_asks_and_whatever_they_have() {
+        let of = |page, ad_supported| {
+            let visitors = [
+                Visitor::VerifiedCrawler,
+                Visitor::Spider,
+                Visitor::Anonymous,
+                READER,
+                Visitor::Reader(Some(ReaderRole::Guest)),
+            ];
+            let open = visitors.map(|visitor| {
+                is_open_to_all(&Situation {
+                    visitor,
+                    page,
+                    ad_supported,
+                    is_bought: true,
+                    is_subscribed: true,
+                    ad_blocker: AdBlocker::Detected,
+                    ..PLAIN
+                })
+            });
+            assert!(open.iter().all(|one| *one == open[0]), "{page:?}");
+            open[0]
+        };
+        let managed = PageStanding::Managed;
+        for (page, ads, open) in [
+            (PRICED, None, false),
+            (PRICED, Some(BlockerRule::Require), true),
+            (managed(Terms::Priced { is_zero: true }), None, true),
+            (managed(Terms::Free), None, true),
+            (managed(Terms::SignIn), None, false),
+            (managed(Terms::Chosen), None, false),
+            (managed(Terms::SubscriptionOnly), None, false),
+            (PageStanding::Unknown, None, true),
+            (PageStanding::Unreadable, None, true),
+            (PageStanding::Inactive, None, true),
+        ] {
+            assert_eq!(of(page, ads), open, "{page:?}");
+        }
+        let closed = Situation {
+            page: managed(Terms::Free),
+            sign_in_for_free: true,
+            ..PLAIN
+        };
+        assert!(!is_open_to_all(&closed));
     }
 }

@@ -30,7 +30,7 @@ mod told;
 
 pub use access::{
     AccessAction, AccessReason, AdBlocker, BlockerRule, Decision, MeterReading, PageStanding,
-    ReaderRole, Situation, Terms, Visitor, decide, decide_unseen,
+    ReaderRole, Situation, Terms, Visitor, decide, decide_unseen, is_open_to_all,
 };
 pub use admission::{Admission, NotAdmitted};
 pub use cart::{

@@ -11,6 +11,7 @@ use wayleave_core::{
     AdBlocker, BlockerAction, BlockerRule, CalendarPeriod, CredentialId, Decision, MeterReading,
     PageStanding, PriceMoment, PricingModel, PropertyId, PropertySettings, ReaderId, Resource,
     ResourceOrigin, ResourcePricing, Situation, Terms, Timestamp, Visitor, decide, decide_unseen,
+    is_open_to_all,
 };
 use wayleave_protocol::ticks;
 use wayleave_protocol::user_token::{Keeping, UserToken};
@@ -80,6 +81,8 @@ pub struct AccessAnswer {
     pub subscription: Option<Subscribed>,
     /// Whether the page is bought.
     pub is_bought: bool,
+    /// Whether the page is open to whoever comes: see [`wayleave_core::is_open_to_all`].
+    pub is_open_to_all: bool,
     /// The moment of the answer.
     pub at: Timestamp,
 }
@@ -191,6 +194,7 @@ impl Engine {
             }),
             subscription: looked.subscription(&glance),
             is_bought: situation.is_bought,
+            is_open_to_all: is_open_to_all(&situation),
             at: now,
             property,
             resource,

@@ -17,6 +17,8 @@ use crate::fault::Fault;
 
 /// What clients show as the name of who has not signed in.
 const ANONYMOUS: &str = "Anonymous User";
+/// The class of what is shown only to who may see the page.
+const PAID_PART: &str = ".paid";
 
 /// Answers for a page by its key.
 pub(super) async fn by_resource_key(call: &Call<'_>) -> Result<Reply, Fault> {
@@ -47,7 +49,39 @@ async fn answer(call: &Call<'_>, key: &str, proof: VisitorProof<'_>) -> Result<R
         cause: refusal.to_string(),
     })?;
     let url = action_url(call, key, &answered);
-    Ok(Reply::of(&RESOURCE_ACCESS, body(&question, &answered, url)))
+    let mut body = body(&question, &answered, url);
+    if call.asks_for("includeStructuredData") {
+        body["StructuredData"] = json!(structured_data(&question, &answered));
+    }
+    Ok(Reply::of(&RESOURCE_ACCESS, body))
+}
+
+/// What the page is to tell search engines, as the text of a `script` element of the type
+/// `application/ld+json`; nothing in it ends the element.
+fn structured_data(question: &AccessQuestion<'_>, answer: &AccessAnswer) -> String {
+    let resource = answer.resource.as_deref();
+    let own_url = resource.map(|resource| resource.url.as_str());
+    let own_url = own_url.filter(|url| !url.is_empty());
+    let url = own_url.unwrap_or(question.page_url);
+    let mut data = json!({
+        "@context": "https://schema.org",
+        "@type": "WebPage",
+        "isAccessibleForFree": answer.is_open_to_all,
+    });
+    if !url.is_empty() {
+        data["url"] = json!(url);
+    }
+    if let Some(resource) = resource.filter(|resource| !resource.title.is_empty()) {
+        data["name"] = json!(resource.title);
+    }
+    if !answer.is_open_to_all {
+        data["hasPart"] = json!({
+            "@type": "WebPageElement",
+            "isAccessibleForFree": false,
+            "cssSelector": PAID_PART,
+        });
+    }
+    data.to_string().replace('<', "\\u003c")
 }
 
 /// Whether the visitor comes from where a crawler comes from that the property lets in. What it says of
@@ -118,6 +152,7 @@ fn body(question: &AccessQuestion<'_>, answer: &AccessAnswer, url: String) -> Va
         "AdSupportedMessage": told(&ads.message),
         "AdBlockerStatus": question.ad_blocker.content_word(),
         "IsNoCost": decision.is_no_cost(),
+        "IsAccessibleForFree": answer.is_open_to_all,
         "Quota": quota(answer),
         "Subscription": subscription(answer),
         "Purchase": { "IsPurchased": answer.is_bought },

@@ -6,8 +6,6 @@
 //! they are), names are found in any case, a field may be an element or an attribute, and what has no
 //! place in the shape is passed over, as unknown members in JSON are.
 
-#![cfg_attr(not(test), allow(dead_code))]
-
 use serde_json::{Map, Value};
 use wayleave_protocol::xml::{Element, Name, Writer};
 
@@ -354,12 +352,14 @@ pub(super) static RESOURCE_ACCESS: Shape = object(
         single("AdSupportedMessage"),
         single("AdBlockerStatus"),
         single("IsNoCost"),
+        single("IsAccessibleForFree"),
         field("Quota", &QUOTA),
         field("Subscription", &ACCESS_SUBSCRIPTION),
         field("Purchase", &PURCHASE),
         single("AccessAction"),
         single("AccessReason"),
         single("AccessActionURL"),
+        single("StructuredData"),
     ],
 );
 static QUOTA: Kind = Kind::Object(&[

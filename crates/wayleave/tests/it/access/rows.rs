@@ -30,6 +30,7 @@ on_both_databases! {
             "AdSupportedMessage": "",
             "AdBlockerStatus": "Unknown",
             "IsNoCost": false,
+            "IsAccessibleForFree": false,
             "Quota": {
                 "IsEnabled": true, "HitCount": 1, "AllowedHits": 2,
                 "PeriodStartDate": "2027-03-01T00:00:00Z", "PeriodName": "Monthly", "IsMet": false,
@@ -113,6 +114,19 @@ on_both_databases! {
         let ask = |page: &str| paper.ask(page, "");
         let free = ask("Story-1");
         assert_eq!((reason(&free), &free["IsNoCost"]), (("Grant", "Free"), &json!(true)));
+        put("Story-4", json!({ "Title": "</script>", "URL": "https://news.example/Story-4" }));
+        let structured = |page: &str| -> Value {
+            let query = "IP=&ResourceURL=&UserToken=&includeStructuredData=true";
+            let object = checked(paper.call(&format!("Resource/{page}"), query));
+            let text = word(&object, "StructuredData");
+            assert!(!text.contains("</"), "{text}");
+            serde_json::from_str(text).expect("JSON")
+        };
+        let (open, sold) = (structured("Story-1"), structured("Story-4"));
+        assert_eq!((&open["isAccessibleForFree"], open.get("hasPart")), (&json!(true), None));
+        assert_eq!((&sold["isAccessibleForFree"], &sold["hasPart"]["cssSelector"]), (&json!(false), &json!(".paid")));
+        assert_eq!((&sold["name"], &sold["url"]), (&json!("</script>"), &json!("https://news.example/Story-4")));
+        assert!(free.get("StructuredData").is_none());
         assert_eq!(free["Quota"], json!({
             "IsEnabled": false, "HitCount": -1, "AllowedHits": -1,
             "PeriodStartDate": "2027-03-16T10:20:30Z", "PeriodName": "", "IsMet": true,
