@@ -24,6 +24,7 @@ mod cli_admin;
 mod cli_sales;
 mod command_line;
 mod content;
+mod content_client;
 mod credential_life;
 mod demo;
 mod described_schemes;
