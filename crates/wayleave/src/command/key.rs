@@ -50,6 +50,8 @@ pub(crate) enum KeyAct {
     #[command(after_long_help = "Example:\n  wayleave key remove --env live KID")]
     Remove {
         /// Its id, as key list shows it.
+        // One in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         #[command(flatten)]
         confirm: ConfirmArgs,
@@ -111,4 +113,33 @@ fn show(remote: &Remote, answer: &Value, done: &str) -> Outcome {
         format!("{done} in {}:\n{keys}", remote.place())
     });
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Words {
+        #[command(subcommand)]
+        act: KeyAct,
+    }
+
+    #[test]
+    fn the_id_of_a_key_may_begin_with_a_hyphen() {
+        for words in [
+            &["key", "remove", "-e4-Xy", "--json"][..],
+            &["key", "remove", "--json", "-e4-Xy"],
+            &["key", "remove", "-_8"],
+        ] {
+            let read = Words::try_parse_from(words).map(|words| words.act);
+            assert!(
+                matches!(&read, Ok(KeyAct::Remove { kid, .. }) if kid.starts_with('-')),
+                "{words:?}: {:?}",
+                read.err().map(|error| error.to_string())
+            );
+        }
+    }
 }
