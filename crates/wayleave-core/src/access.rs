@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::UnknownWord;
+use crate::{BlockerAction, UnknownWord};
 
 /// Who asks for a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,15 +144,6 @@ impl AdBlocker {
     }
 }
 
-/// What a property that lives on advertisements does where there is a blocker.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlockerRule {
-    /// It asks, and shows the page.
-    Warn,
-    /// It does not show the page.
-    Require,
-}
-
 /// How far a visitor has used a property's quota in the present period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MeterReading {
@@ -189,7 +180,7 @@ pub struct Situation {
     /// Whether the property sells subscriptions.
     pub sells_subscriptions: bool,
     /// What it does about blockers where it lives on advertisements; `None`: it does not.
-    pub ad_supported: Option<BlockerRule>,
+    pub ad_supported: Option<BlockerAction>,
     /// What is known of a blocker.
     pub ad_blocker: AdBlocker,
     /// The quota; `None`: the property has none.
@@ -405,12 +396,12 @@ pub fn is_open_to_all(situation: &Situation) -> bool {
     decide(&anybody).is_granted()
 }
 
-fn decide_ad_supported(blocker: AdBlocker, rule: BlockerRule) -> Decision {
+fn decide_ad_supported(blocker: AdBlocker, rule: BlockerAction) -> Decision {
     match (blocker, rule) {
         (AdBlocker::NotDetected, _) => grant(14, AccessReason::AdSupported),
         (AdBlocker::Unknown | AdBlocker::NotLookedFor, _) => grant(15, AccessReason::AdSupported),
-        (AdBlocker::Detected, BlockerRule::Warn) => grant(16, AccessReason::AdSupported),
-        (AdBlocker::Detected, BlockerRule::Require) => deny(17, AccessAction::Purchase),
+        (AdBlocker::Detected, BlockerAction::Warn) => grant(16, AccessReason::AdSupported),
+        (AdBlocker::Detected, BlockerAction::Require) => deny(17, AccessAction::Purchase),
     }
 }
 
@@ -486,10 +477,10 @@ mod tests {
         row_12_what_was_bought_is_shown: 12, Grant, Purchase, { is_bought: true, is_subscribed: true, visitor: READER, meter: metered(0, false), };
         row_13_a_subscription_counts_before_the_meter: 13, Grant, Subscription, { is_subscribed: true, visitor: READER, meter: metered(0, false), };
         row_13_but_not_where_none_are_sold: 21, Purchase, Deny, { is_subscribed: true, sells_subscriptions: false, visitor: READER, };
-        row_14_advertisements_pay_without_a_blocker: 14, Grant, AdSupported, { ad_supported: Some(BlockerRule::Require), ad_blocker: AdBlocker::NotDetected, };
-        row_15_and_where_nobody_looked_for_one: 15, Grant, AdSupported, { ad_supported: Some(BlockerRule::Require), ad_blocker: AdBlocker::NotLookedFor, };
-        row_16_and_with_one_where_the_property_only_asks: 16, Grant, AdSupported, { ad_supported: Some(BlockerRule::Warn), ad_blocker: AdBlocker::Detected, };
-        row_17_but_not_where_it_insists: 17, Purchase, Deny, { ad_supported: Some(BlockerRule::Require), ad_blocker: AdBlocker::Detected, meter: metered(0, false), };
+        row_14_advertisements_pay_without_a_blocker: 14, Grant, AdSupported, { ad_supported: Some(BlockerAction::Require), ad_blocker: AdBlocker::NotDetected, };
+        row_15_and_where_nobody_looked_for_one: 15, Grant, AdSupported, { ad_supported: Some(BlockerAction::Require), ad_blocker: AdBlocker::NotLookedFor, };
+        row_16_and_with_one_where_the_property_only_asks: 16, Grant, AdSupported, { ad_supported: Some(BlockerAction::Warn), ad_blocker: AdBlocker::Detected, };
+        row_17_but_not_where_it_insists: 17, Purchase, Deny, { ad_supported: Some(BlockerAction::Require), ad_blocker: AdBlocker::Detected, meter: metered(0, false), };
         row_18_a_price_of_nothing_is_free: 18, Grant, Free, { page: PageStanding::Managed(Terms::Priced { is_zero: true }), meter: metered(5, false), };
         row_18_a_chosen_price_is_not: 21, Purchase, Deny, { page: PageStanding::Managed(Terms::Chosen), };
         row_19_a_page_that_was_counted_stays_open: 19, Grant, Quota, { meter: metered(5, true), };
@@ -559,8 +550,8 @@ mod tests {
         ]);
         let ads = prop::sample::select(vec![
             None,
-            Some(BlockerRule::Warn),
-            Some(BlockerRule::Require),
+            Some(BlockerAction::Warn),
+            Some(BlockerAction::Require),
         ]);
         let blocker = prop::sample::select(vec![
             AdBlocker::Unknown,
@@ -643,7 +634,7 @@ mod tests {
         let managed = PageStanding::Managed;
         for (page, ads, open) in [
             (PRICED, None, false),
-            (PRICED, Some(BlockerRule::Require), true),
+            (PRICED, Some(BlockerAction::Require), true),
             (managed(Terms::Priced { is_zero: true }), None, true),
             (managed(Terms::Free), None, true),
             (managed(Terms::SignIn), None, false),

@@ -29,8 +29,8 @@ mod time;
 mod told;
 
 pub use access::{
-    AccessAction, AccessReason, AdBlocker, BlockerRule, Decision, MeterReading, PageStanding,
-    ReaderRole, Situation, Terms, Visitor, decide, decide_unseen, is_open_to_all,
+    AccessAction, AccessReason, AdBlocker, Decision, MeterReading, PageStanding, ReaderRole,
+    Situation, Terms, Visitor, decide, decide_unseen, is_open_to_all,
 };
 pub use admission::{Admission, NotAdmitted};
 pub use cart::{

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wayleave_core::{
-    AdBlocker, BlockerAction, BlockerRule, CalendarPeriod, CredentialId, Decision, MeterReading,
-    PageStanding, PriceMoment, PricingModel, PropertyId, PropertySettings, ReaderId, Resource,
-    ResourceOrigin, ResourcePricing, Situation, Terms, Timestamp, Visitor, decide, decide_unseen,
-    is_open_to_all,
+    AdBlocker, CalendarPeriod, CredentialId, Decision, MeterReading, PageStanding, PriceMoment,
+    PricingModel, PropertyId, PropertySettings, ReaderId, Resource, ResourceOrigin,
+    ResourcePricing, Situation, Terms, Timestamp, Visitor, decide, decide_unseen, is_open_to_all,
 };
 use wayleave_protocol::ticks;
 use wayleave_protocol::user_token::{Keeping, UserToken};
@@ -468,10 +467,7 @@ impl Looked<'_> {
         let settings = self.settings;
         let account = glance.account.as_deref();
         let page = self.page();
-        let rule = match settings.ad_supported.on_blocker {
-            BlockerAction::Warn => BlockerRule::Warn,
-            BlockerAction::Require => BlockerRule::Require,
-        };
+        let ads = &settings.ad_supported;
         Situation {
             visitor: match (&visitor.spider_page, account) {
                 (Some(key), _) if key == self.question.key => Visitor::Spider,
@@ -487,7 +483,7 @@ impl Looked<'_> {
                 .subscription(glance)
                 .is_some_and(|found| found.is_current),
             sells_subscriptions: settings.subscriptions,
-            ad_supported: settings.ad_supported.enabled.then_some(rule),
+            ad_supported: ads.enabled.then_some(ads.on_blocker),
             ad_blocker: self.question.ad_blocker,
             meter: self.meter(glance),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use wayleave_core::order::{Processing, Standing, Transition};
 use wayleave_core::{ChargeId, OrderId, OrderState};
 use wayleave_store::{
-    Charge, ChargeState, Job, JobState, Order, OrderLine, StoreError, Transaction,
+    Card, Charge, ChargeState, Job, JobState, Order, OrderLine, StoreError, Transaction,
 };
 
 use crate::Refusal;
@@ -133,6 +133,21 @@ impl Engine {
         }
     }
 
+    /// A charge of all that an order costs, which the processor has not been asked for yet.
+    pub(crate) fn charge_of(&self, order: &Order, card: &Card) -> Charge {
+        let now = self.now();
+        Charge {
+            id: ChargeId::new(now, random(&*self.randomness)),
+            order_id: order.id,
+            partner_id: order.partner_id,
+            card: card.token.clone(),
+            amount: order.totals.total,
+            state: ChargeState::Unknown,
+            created_at: now,
+            changed_at: now,
+        }
+    }
+
     /// The charge with which an order is to be paid; `None`: by invoice, or not at all.
     fn charge_for(
         &self,
@@ -145,19 +160,7 @@ impl Engine {
         }
         let monthly = has_monthly(&found.lines)?;
         match (acceptance.auto_pay, &found.account.card) {
-            (true, Some(card)) => {
-                let now = self.now();
-                Ok(Some(Charge {
-                    id: ChargeId::new(now, random(&*self.randomness)),
-                    order_id: found.order.id,
-                    partner_id: found.order.partner_id,
-                    card: card.token.clone(),
-                    amount: total,
-                    state: ChargeState::Unknown,
-                    created_at: now,
-                    changed_at: now,
-                }))
-            }
+            (true, Some(card)) => Ok(Some(self.charge_of(&found.order, card))),
             (true, None) if monthly => Err(OrderRefusal::CardNeeded {
                 member: "autoPay",
                 why: "what is paid by the month needs a saved card",

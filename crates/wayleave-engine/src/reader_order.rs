@@ -7,13 +7,12 @@ use std::time::Duration;
 use serde_json::json;
 use wayleave_core::order::Standing;
 use wayleave_core::{
-    CalendarPeriod, ChargeId, Currency, LineDetails, LinePrice, Money, OrderId, OrderState,
-    PricingModel, PropertyId, PropertySettings, PurchaseId, ReaderId, ResourceId,
-    SubscriptionGroup, Timestamp, Totals,
+    CalendarPeriod, Currency, LineDetails, LinePrice, Money, OrderId, OrderState, PricingModel,
+    PropertyId, PropertySettings, PurchaseId, ReaderId, ResourceId, SubscriptionGroup, Timestamp,
+    Totals,
 };
 use wayleave_store::{
-    Charge, ChargeState, Job, NewOrder, Order, OrderLine, Purchase, ReaderAccount,
-    ReaderSubscription, StoreError,
+    Job, NewOrder, Order, OrderLine, Purchase, ReaderAccount, ReaderSubscription, StoreError,
 };
 
 use crate::Refusal;
@@ -169,12 +168,12 @@ impl Engine {
     ) -> Result<OrderWithLines, Refusal> {
         let charge = match (&account.card, wanted.price.is_zero()) {
             (_, true) => None,
-            (Some(card), false) => Some(card.token.clone()),
+            (Some(card), false) => Some(card.clone()),
             (None, false) => return Err(NO_CARD),
         };
         let new = self.reader_order(&account, &wanted).await?;
         let (id, order, now) = (new.order.id, new.order.clone(), self.now());
-        let charge = charge.map(|card| self.charge_of(&order, card));
+        let charge = charge.map(|card| self.charge_of(&order, &card));
         let jobs = self.jobs_of_sale(&order);
         let Standing::Quote(quote) = Standing::of(id, OrderState::Quote) else {
             return Err(StoreError::corrupt("order", "a quote is none").into());
@@ -262,20 +261,6 @@ impl Engine {
         };
         let lines = vec![line];
         Ok(NewOrder { order, lines })
-    }
-
-    fn charge_of(&self, order: &Order, card: String) -> Charge {
-        let now = self.now();
-        Charge {
-            id: ChargeId::new(now, random(&*self.randomness)),
-            order_id: order.id,
-            partner_id: order.partner_id,
-            card,
-            amount: order.totals.total,
-            state: ChargeState::Unknown,
-            created_at: now,
-            changed_at: now,
-        }
     }
 
     /// What goes on with an order where this call ends.
