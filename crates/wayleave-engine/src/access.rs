@@ -10,7 +10,8 @@ use std::time::Duration;
 use wayleave_core::{
     AdBlocker, CalendarPeriod, CredentialId, Decision, MeterReading, PageStanding, PriceMoment,
     PricingModel, PropertyId, PropertySettings, ReaderId, Resource, ResourceOrigin,
-    ResourcePricing, Situation, Terms, Timestamp, Visitor, decide, decide_unseen, is_open_to_all,
+    ResourcePricing, Situation, SubscriptionGroup, Terms, Timestamp, Visitor, decide,
+    decide_unseen, is_open_to_all,
 };
 use wayleave_protocol::ticks;
 use wayleave_protocol::user_token::{Keeping, UserToken};
@@ -178,6 +179,7 @@ impl Engine {
             self.resource_counts.add_view(resource.id);
         }
         let token = self.issue_user_token(question.property_id, &visitor, now);
+        let subscription = looked.subscription(&glance);
         let names = glance.account.as_ref();
         let names = names.map(|known| (known.user_name.clone(), known.first_name.clone()));
         Ok(AccessAnswer {
@@ -191,7 +193,11 @@ impl Engine {
                 period: looked.window.period,
                 starts_at: looked.window.starts_at,
             }),
-            subscription: looked.subscription(&glance),
+            subscription: subscription.map(|(group, until)| Subscribed {
+                group_id: group.id.clone(),
+                until,
+                is_current: now < until,
+            }),
             is_bought: situation.is_bought,
             is_open_to_all: is_open_to_all(&situation),
             at: now,
@@ -481,7 +487,7 @@ impl Looked<'_> {
             is_bought: account.is_some_and(|account| account.has_bought(page, self.now)),
             is_subscribed: self
                 .subscription(glance)
-                .is_some_and(|found| found.is_current),
+                .is_some_and(|(_, until)| self.now < until),
             sells_subscriptions: settings.subscriptions,
             ad_supported: ads.enabled.then_some(ads.on_blocker),
             ad_blocker: self.question.ad_blocker,
@@ -502,19 +508,14 @@ impl Looked<'_> {
         }
     }
 
-    /// Of the subscriptions that open the page the one that lasts, or lasted, longest.
-    fn subscription(&self, glance: &Glance) -> Option<Subscribed> {
+    /// Of the subscriptions that open the page the one that lasts, or lasted, longest, and until when.
+    fn subscription<'s>(&'s self, glance: &Glance) -> Option<(&'s SubscriptionGroup, Timestamp)> {
         let (account, resource) = (glance.account.as_deref()?, self.resource?);
         let groups = self.settings.subscription_groups.iter();
         let opening = groups.filter(|group| group.opens(self.settings, resource));
-        let (group, until) = opening
+        opening
             .filter_map(|group| Some((group, account.subscribed_until(&group.id)?)))
-            .max_by_key(|(_, until)| *until)?;
-        Some(Subscribed {
-            group_id: group.id.clone(),
-            until,
-            is_current: self.now < until,
-        })
+            .max_by_key(|(_, until)| *until)
     }
 }
 

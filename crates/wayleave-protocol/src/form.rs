@@ -57,15 +57,26 @@ pub fn parse(input: &[u8]) -> Result<Vec<(String, String)>, FormError> {
 /// assert_eq!(names, ["a", "b"]);
 /// ```
 pub fn for_each(input: &[u8], mut take: impl FnMut(&str, &str)) -> Result<(), FormError> {
-    let decoded = Decoded::read(input)?;
-    if let Some(name) = decoded.duplicate() {
-        return Err(FormError::DuplicateName(name.to_owned()));
-    }
-    decoded
-        .pieces
-        .iter()
-        .for_each(|piece| take(decoded.name(piece), decoded.value(piece)));
+    let fields = decode(input)?;
+    fields.iter().for_each(|(name, value)| take(name, value));
     Ok(())
+}
+
+/// As [`parse`], but in two allocations, however many parameters there are.
+///
+/// # Errors
+/// See [`FormError`].
+///
+/// ```
+/// let fields = wayleave_protocol::form::decode(b"a=1&b=%7C").unwrap();
+/// assert!(fields.iter().eq([("a", "1"), ("b", "|")]));
+/// ```
+pub fn decode(input: &[u8]) -> Result<Fields, FormError> {
+    let fields = Fields::read(input)?;
+    match fields.duplicate() {
+        Some(name) => Err(FormError::DuplicateName(name.to_owned())),
+        None => Ok(fields),
+    }
 }
 
 /// Decodes one form-encoded word, such as a client id within Basic credentials
@@ -113,16 +124,16 @@ pub(crate) fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
-/// Decoded form data in two allocations: one text, and where each name and value lies in it.
+/// Fields form data in two allocations: one text, and where each name and value lies in it.
 #[derive(Default)]
-pub(crate) struct Decoded {
+pub struct Fields {
     /// `name=value&` for every parameter, decoded. The marks keep the bytes of two
     /// neighbours from joining to one character.
     text: String,
     pub(crate) pieces: Vec<Piece>,
 }
 
-/// One parameter as positions in [`Decoded`].
+/// One parameter as positions in [`Fields`].
 #[derive(Clone, Copy)]
 pub(crate) struct Piece {
     start: usize,
@@ -130,7 +141,13 @@ pub(crate) struct Piece {
     end: usize,
 }
 
-impl Decoded {
+impl Fields {
+    /// Every decoded name and value, in the order of sending.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pieces = self.pieces.iter();
+        pieces.map(|piece| (self.name(piece), self.value(piece)))
+    }
+
     pub(crate) fn read(input: &[u8]) -> Result<Self, FormError> {
         if input.is_empty() {
             return Ok(Self::default());
@@ -211,21 +228,19 @@ fn read_piece(text: &mut Vec<u8>, piece: &[u8]) -> Piece {
 }
 
 fn decode_into(decoded: &mut Vec<u8>, mut encoded: &[u8], plus_is_space: bool) {
-    while let Some((&first, rest)) = encoded.split_first() {
-        encoded = rest;
-        let byte = match first {
-            b'+' if plus_is_space => b' ',
-            b'%' => match escape(rest) {
-                Some(byte) => {
-                    encoded = &rest[2..];
-                    byte
-                }
-                None => b'%',
-            },
-            other => other,
+    let is_mark = |byte: &u8| *byte == b'%' || (*byte == b'+' && plus_is_space);
+    while let Some(at) = encoded.iter().position(is_mark) {
+        let (plain, rest) = encoded.split_at(at);
+        decoded.extend_from_slice(plain);
+        let (byte, length) = match (rest[0], escape(&rest[1..])) {
+            (b'+', _) => (b' ', 1),
+            (_, Some(byte)) => (byte, 3),
+            (mark, None) => (mark, 1),
         };
         decoded.push(byte);
+        encoded = &rest[length..];
     }
+    decoded.extend_from_slice(encoded);
 }
 
 fn escape(rest: &[u8]) -> Option<u8> {

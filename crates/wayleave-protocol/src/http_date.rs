@@ -99,12 +99,20 @@ pub fn format_rfc3339(unix_s: i64) -> String {
     let unix_s = unix_s.clamp(FIRST_S, LAST_S);
     let second_of_day = unix_s.rem_euclid(DAY_S);
     let (year, month, day) = civil_from_days(unix_s.div_euclid(DAY_S));
-    let (hour, minute, second) = (
-        second_of_day / 3600,
-        second_of_day / 60 % 60,
-        second_of_day % 60,
-    );
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let mut text = String::with_capacity(20);
+    push_number(&mut text, year, 4);
+    for (mark, value) in [
+        ('-', month),
+        ('-', day),
+        ('T', second_of_day / 3600),
+        (':', second_of_day / 60 % 60),
+        (':', second_of_day % 60),
+    ] {
+        text.push(mark);
+        push_number(&mut text, value, 2);
+    }
+    text.push('Z');
+    text
 }
 
 pub(crate) fn number(digits: &[u8]) -> Option<i64> {

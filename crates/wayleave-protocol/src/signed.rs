@@ -17,7 +17,7 @@
 //! The scheme leaves letter case and bodies unsigned, and takes an encoded path for its
 //! decoded form: nothing may depend on those.
 
-use crate::form::{Decoded, FormError, Piece, compare_ignoring_case, has_control, percent_decode};
+use crate::form::{Fields, FormError, Piece, compare_ignoring_case, has_control, percent_decode};
 use crate::http_date;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -279,9 +279,9 @@ fn excerpt(text: &str, at: usize) -> String {
 /// The decoded parameters of a request, checked.
 struct Reading<'a> {
     request: &'a SignedRequest<'a>,
-    query: Decoded,
+    query: Fields,
     /// Query and form fields together, when there is a form.
-    with_form: Option<Decoded>,
+    with_form: Option<Fields>,
 }
 
 impl<'a> Reading<'a> {
@@ -289,11 +289,11 @@ impl<'a> Reading<'a> {
         for path in request.paths {
             check_path(path)?;
         }
-        let query = sorted(Decoded::read(request.query.unwrap_or_default().as_bytes())?)?;
+        let query = sorted(Fields::read(request.query.unwrap_or_default().as_bytes())?)?;
         let with_form = match request.form_body {
             None => None,
             Some(body) => {
-                let mut all = Decoded::read(body)?;
+                let mut all = Fields::read(body)?;
                 all.append(&query);
                 Some(sorted(all)?)
             }
@@ -390,7 +390,7 @@ fn check_path(path: &str) -> Result<(), ParameterError> {
 }
 
 /// Sorts by name after lowering A to Z, and refuses a name that occurs twice in any case.
-fn sorted(mut parameters: Decoded) -> Result<Decoded, ParameterError> {
+fn sorted(mut parameters: Fields) -> Result<Fields, ParameterError> {
     let mut pieces = std::mem::take(&mut parameters.pieces);
     let name = |piece: &Piece| parameters.name(piece);
     pieces.sort_unstable_by(|a, b| compare_ignoring_case(name(a), name(b)));
@@ -414,19 +414,19 @@ fn sorted(mut parameters: Decoded) -> Result<Decoded, ParameterError> {
     Ok(parameters)
 }
 
-fn is_sorted_as_sent(parameters: &Decoded) -> bool {
+fn is_sorted_as_sent(parameters: &Fields) -> bool {
     parameters
         .pieces
         .is_sorted_by_key(|piece| parameters.name(piece))
 }
 
-fn parameter_line(parameters: &Decoded, pieces: &[Piece]) -> String {
+fn parameter_line(parameters: &Fields, pieces: &[Piece]) -> String {
     let mut line = String::new();
     write_parameters(parameters, pieces, &mut line);
     line
 }
 
-fn parameter_line_full(parameters: &Decoded, pieces: &[Piece]) -> String {
+fn parameter_line_full(parameters: &Fields, pieces: &[Piece]) -> String {
     let lowered = |piece: &Piece| {
         format!(
             "{}={}",
@@ -437,7 +437,7 @@ fn parameter_line_full(parameters: &Decoded, pieces: &[Piece]) -> String {
     pieces.iter().map(lowered).collect::<Vec<_>>().join("&")
 }
 
-fn write_parameters(parameters: &Decoded, pieces: &[Piece], sink: &mut impl Sink) {
+fn write_parameters(parameters: &Fields, pieces: &[Piece], sink: &mut impl Sink) {
     for (index, piece) in pieces.iter().enumerate() {
         if index > 0 {
             sink.put("&");

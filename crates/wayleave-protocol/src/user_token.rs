@@ -18,6 +18,9 @@ const MAC_LETTERS: usize = MAC_BYTES * 2;
 /// As many digits as a `u64` has at most.
 const MOST_DIGITS: usize = 20;
 
+/// What a mac is over: a property, and two parts with their lengths.
+const SAID_BYTES: usize = 16 + 2 * 8 + "remembered".len() + 36 + 1 + MOST_DIGITS;
+
 /// How long a reader wants to be known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keeping {
@@ -64,16 +67,21 @@ impl UserTokenKey {
     /// From the secret that the server keeps for this alone. `environment`: in which tokens count.
     pub fn new(secret: &[u8; 32], environment: &str) -> Self {
         let mut mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
-        add(&mut mac, b"user token");
-        add(&mut mac, environment.as_bytes());
+        let mut said = Vec::new();
+        add(&mut said, "user token");
+        add(&mut said, environment);
+        mac.update(&said);
         UserTokenKey(mac)
     }
 
     fn mac(&self, property: u128, keeping: Keeping, parts: &str) -> [u8; MAC_BYTES] {
+        // Handed over at once: that costs half of what five small pieces do.
+        let mut said = Vec::with_capacity(SAID_BYTES);
+        said.extend_from_slice(&property.to_be_bytes());
+        add(&mut said, keeping.as_str());
+        add(&mut said, parts);
         let mut mac = self.0.clone();
-        mac.update(&property.to_be_bytes());
-        add(&mut mac, keeping.as_str().as_bytes());
-        add(&mut mac, parts.as_bytes());
+        mac.update(&said);
         let whole: [u8; 32] = mac.finalize().into_bytes().into();
         let mut mac = [0; MAC_BYTES];
         mac.copy_from_slice(&whole[..MAC_BYTES]);
@@ -116,9 +124,9 @@ impl UserTokenKey {
 }
 
 /// Adds a part with its length before it, so that parts cannot run together.
-fn add(mac: &mut Hmac<Sha256>, part: &[u8]) {
-    mac.update(&(part.len() as u64).to_be_bytes());
-    mac.update(part);
+fn add(said: &mut Vec<u8>, part: &str) {
+    said.extend_from_slice(&(part.len() as u64).to_be_bytes());
+    said.extend_from_slice(part.as_bytes());
 }
 
 fn push_hex(text: &mut String, bytes: &[u8]) {

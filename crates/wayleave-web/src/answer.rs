@@ -35,8 +35,12 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
 }
 
 /// An answer with a body that no cache keeps.
-pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    typed(status, content_type, Full::new(Bytes::from(body)).into())
+pub(crate) fn text(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Answer {
+    typed(status, content_type, Full::new(body.into()).into())
 }
 
 /// An answer in pieces that no cache keeps.

@@ -6,9 +6,10 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use wayleave_core::{AdBlocker, Timestamp};
-use wayleave_engine::{AccessAnswer, AccessQuestion, Subscribed, VisitorProof};
+use wayleave_engine::{AccessAnswer, AccessQuestion, VisitorProof};
 use wayleave_protocol::http_date::format_rfc3339;
 
 use super::shape::RESOURCE_ACCESS;
@@ -49,11 +50,13 @@ async fn answer(call: &Call<'_>, key: &str, proof: VisitorProof<'_>) -> Result<R
         cause: refusal.to_string(),
     })?;
     let url = action_url(call, key, &answered);
-    let mut body = body(&question, &answered, url);
-    if call.asks_for("includeStructuredData") {
-        body["StructuredData"] = json!(structured_data(&question, &answered));
-    }
-    Ok(Reply::of(&RESOURCE_ACCESS, body))
+    let told = call
+        .asks_for("includeStructuredData")
+        .then(|| structured_data(&question, &answered));
+    call.write(
+        &RESOURCE_ACCESS,
+        &ResourceAccess::of(&question, &answered, url, told),
+    )
 }
 
 /// What the page is to tell search engines, as the text of a `script` element of the type
@@ -126,78 +129,139 @@ fn time(at: Timestamp) -> String {
     format_rfc3339(at.unix_s())
 }
 
-/// The resource access object.
-fn body(question: &AccessQuestion<'_>, answer: &AccessAnswer, url: String) -> Value {
-    let (settings, decision) = (&answer.property.settings, answer.decision);
-    let names = answer.names.as_ref();
-    let ads = &settings.ad_supported;
-    let resource = answer.resource.as_deref();
-    let expires = answer.user_token_expires_at.map(time);
-    let is_ad_supported = ads.enabled && resource.is_some();
-    let told = |text: &str| match is_ad_supported {
-        true => text.to_owned(),
-        false => String::new(),
-    };
-    json!({
-        "UserToken": answer.user_token,
-        "UserTokenExpiration": expires.unwrap_or_default(),
-        "PropertyName": answer.property.name,
-        "PaywallDisplayStyle": settings.display_style.as_str(),
-        "ResourceName": resource.map_or("", |resource| &resource.name),
-        "UserName": names.map_or(ANONYMOUS, |(user_name, _)| user_name),
-        "FirstName": names.map_or("", |(_, first_name)| first_name),
-        "IsAnonymousUser": names.is_none(),
-        "IsAdSupported": is_ad_supported,
-        "AdSupportedMessageTitle": told(&ads.title),
-        "AdSupportedMessage": told(&ads.message),
-        "AdBlockerStatus": question.ad_blocker.content_word(),
-        "IsNoCost": decision.is_no_cost(),
-        "IsAccessibleForFree": answer.is_open_to_all,
-        "Quota": quota(answer),
-        "Subscription": subscription(answer),
-        "Purchase": { "IsPurchased": answer.is_bought },
-        "AccessAction": decision.action().content_word(),
-        "AccessReason": decision.reason().content_word(),
-        "AccessActionURL": url,
-    })
+/// The resource access object (3.2), in which nothing is ever null: clients fail on that.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResourceAccess<'a> {
+    user_token: &'a str,
+    /// Empty where the token is for a browser's session.
+    user_token_expiration: String,
+    property_name: &'a str,
+    paywall_display_style: &'a str,
+    resource_name: &'a str,
+    user_name: &'a str,
+    first_name: &'a str,
+    is_anonymous_user: bool,
+    is_ad_supported: bool,
+    ad_supported_message_title: &'a str,
+    ad_supported_message: &'a str,
+    ad_blocker_status: &'a str,
+    is_no_cost: bool,
+    is_accessible_for_free: bool,
+    quota: QuotaShown,
+    subscription: SubscriptionShown<'a>,
+    purchase: PurchaseShown,
+    access_action: &'a str,
+    access_reason: &'a str,
+    #[serde(rename = "AccessActionURL")]
+    access_action_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structured_data: Option<String>,
 }
 
-/// Never null: clients fail on that. What is off has filler, which clients ignore.
-fn quota(answer: &AccessAnswer) -> Value {
-    match answer.meter {
-        None => json!({
-            "IsEnabled": false,
-            "HitCount": -1,
-            "AllowedHits": -1,
-            "PeriodStartDate": time(answer.at),
-            "PeriodName": "",
-            "IsMet": true,
-        }),
-        Some(meter) => json!({
-            "IsEnabled": true,
-            "HitCount": meter.reading.hits,
-            "AllowedHits": meter.reading.allowed,
-            "PeriodStartDate": time(meter.starts_at),
-            "PeriodName": meter.period.as_str(),
-            "IsMet": meter.reading.is_met(),
-        }),
+impl<'a> ResourceAccess<'a> {
+    fn of(
+        question: &AccessQuestion<'_>,
+        answer: &'a AccessAnswer,
+        access_action_url: String,
+        structured_data: Option<String>,
+    ) -> Self {
+        let (settings, decision) = (&answer.property.settings, answer.decision);
+        let (names, resource) = (answer.names.as_ref(), answer.resource.as_deref());
+        let ads = &settings.ad_supported;
+        let expires = answer.user_token_expires_at.map(time);
+        let is_ad_supported = ads.enabled && resource.is_some();
+        let told = |text: &'a str| if is_ad_supported { text } else { "" };
+        ResourceAccess {
+            user_token: &answer.user_token,
+            user_token_expiration: expires.unwrap_or_default(),
+            property_name: &answer.property.name,
+            paywall_display_style: settings.display_style.as_str(),
+            resource_name: resource.map_or("", |resource| &resource.name),
+            user_name: names.map_or(ANONYMOUS, |(user_name, _)| user_name),
+            first_name: names.map_or("", |(_, first_name)| first_name),
+            is_anonymous_user: names.is_none(),
+            is_ad_supported,
+            ad_supported_message_title: told(&ads.title),
+            ad_supported_message: told(&ads.message),
+            ad_blocker_status: question.ad_blocker.content_word(),
+            is_no_cost: decision.is_no_cost(),
+            is_accessible_for_free: answer.is_open_to_all,
+            quota: QuotaShown::of(answer),
+            subscription: SubscriptionShown::of(answer),
+            purchase: PurchaseShown {
+                is_purchased: answer.is_bought,
+            },
+            access_action: decision.action().content_word(),
+            access_reason: decision.reason().content_word(),
+            access_action_url,
+            structured_data,
+        }
     }
 }
 
-fn subscription(answer: &AccessAnswer) -> Value {
-    let none = Subscribed {
-        group_id: String::new(),
-        until: answer.at,
-        is_current: false,
-    };
-    let found = answer.subscription.as_ref();
-    let shown = found.unwrap_or(&none);
-    json!({
-        "IsExpired": found.is_some() && !shown.is_current,
-        "ExpirationDate": time(shown.until),
-        "IsCurrent": shown.is_current,
-        "SubscriptionGroupID": shown.group_id,
-    })
+/// What is off has filler, which clients ignore.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct QuotaShown {
+    is_enabled: bool,
+    hit_count: i64,
+    allowed_hits: i64,
+    period_start_date: String,
+    period_name: &'static str,
+    is_met: bool,
+}
+
+impl QuotaShown {
+    fn of(answer: &AccessAnswer) -> Self {
+        match answer.meter {
+            None => QuotaShown {
+                is_enabled: false,
+                hit_count: -1,
+                allowed_hits: -1,
+                period_start_date: time(answer.at),
+                period_name: "",
+                is_met: true,
+            },
+            Some(meter) => QuotaShown {
+                is_enabled: true,
+                hit_count: meter.reading.hits.into(),
+                allowed_hits: meter.reading.allowed.into(),
+                period_start_date: time(meter.starts_at),
+                period_name: meter.period.as_str(),
+                is_met: meter.reading.is_met(),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubscriptionShown<'a> {
+    is_expired: bool,
+    expiration_date: String,
+    is_current: bool,
+    #[serde(rename = "SubscriptionGroupID")]
+    subscription_group_id: &'a str,
+}
+
+impl<'a> SubscriptionShown<'a> {
+    fn of(answer: &'a AccessAnswer) -> Self {
+        let found = answer.subscription.as_ref();
+        let is_current = found.is_some_and(|found| found.is_current);
+        SubscriptionShown {
+            is_expired: found.is_some() && !is_current,
+            expiration_date: time(found.map_or(answer.at, |found| found.until)),
+            is_current,
+            subscription_group_id: found.map_or("", |found| &found.group_id),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PurchaseShown {
+    is_purchased: bool,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use wayleave_protocol::xml::{self, is_char};
 use wayleave_protocol::{form, json};
@@ -44,6 +45,8 @@ const FORMATS: [Format; 4] = [
     format("application", "xml", "application/xml; charset=utf-8", true),
     format("text", "xml", "text/xml; charset=utf-8", true),
 ];
+/// More than most bodies take.
+const USUAL_BODY_BYTES: usize = 1024;
 /// The weight of a range that names none, in thousandths (RFC 9110 section 12.4.2).
 const WHOLE: u16 = 1000;
 
@@ -94,6 +97,20 @@ impl Format {
             true => shape.write(body),
             false => body.to_string(),
         }
+    }
+
+    /// The same of what need not become a [`Value`] first, where that is JSON.
+    pub(super) fn write_straight(
+        self,
+        shape: &Shape,
+        body: &impl Serialize,
+    ) -> serde_json::Result<Vec<u8>> {
+        if self.is_xml {
+            return Ok(shape.write(&serde_json::to_value(body)?).into_bytes());
+        }
+        let mut text = Vec::with_capacity(USUAL_BODY_BYTES);
+        serde_json::to_writer(&mut text, body)?;
+        Ok(text)
     }
 }
 

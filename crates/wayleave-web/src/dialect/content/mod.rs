@@ -25,10 +25,11 @@ use bytes::Bytes;
 use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use wayleave_core::{Admission, Audience, AudienceSet, Scheme, SchemeSet, ScopeSet};
 use wayleave_engine::{Admitted, Engine, HeldProperty, StoreError};
-use wayleave_protocol::form::{self, percent_decode};
+use wayleave_protocol::form::{self, Fields, percent_decode};
 
 use crate::answer::{self, Answer};
 use crate::fault::Fault;
@@ -135,10 +136,12 @@ struct Call<'a> {
     property: Arc<HeldProperty>,
     /// What stands in the path in the place of the name in braces, decoded; empty where there is none.
     place: Cow<'a, str>,
-    /// The parameters of the query, decoded.
-    query: Vec<(String, String)>,
+    /// The parameters of the query.
+    query: Fields,
     headers: &'a HeaderMap,
     body: Bytes,
+    /// In which the answer goes.
+    format: Format,
 }
 
 impl Call<'_> {
@@ -146,7 +149,7 @@ impl Call<'_> {
     fn parameter(&self, name: &str) -> Option<&str> {
         let mut query = self.query.iter();
         let found = query.find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
+        found.map(|(_, value)| value)
     }
 
     /// Whether a parameter of the query is `true` or 1.
@@ -159,46 +162,45 @@ impl Call<'_> {
     fn body(&self, shape: &Shape) -> Result<Option<Value>, Fault> {
         format::read_body(self.headers, &self.body, shape)
     }
+
+    /// An answer that is written straight, for what is asked very often.
+    fn write(&self, shape: &Shape, body: &impl Serialize) -> Result<Reply, Fault> {
+        let written = self.format.write_straight(shape, body);
+        written
+            .map(Reply::Written)
+            .map_err(|error| Fault::Internal {
+                cause: error.to_string(),
+            })
+    }
 }
 
 /// What an address answers: JSON as clients know it, whatever format it is sent in.
-struct Reply {
-    shape: &'static Shape,
-    content: Content,
-}
-
-/// How much of an answer is there.
-enum Content {
+enum Reply {
     /// All of it.
-    Whole(Value),
-    /// The first rows of a list, which is read while it is being sent.
-    List(Rows),
+    Whole(&'static Shape, Value),
+    /// All of it, in the format that is wanted.
+    Written(Vec<u8>),
+    /// A list whose first rows are there, and which is read while it is being sent.
+    List(&'static Shape, Rows),
 }
 
 impl Reply {
     fn of(shape: &'static Shape, body: Value) -> Self {
-        Reply {
-            shape,
-            content: Content::Whole(body),
-        }
+        Reply::Whole(shape, body)
     }
 
     /// A list; `shape`: of all of it.
     fn list(shape: &'static Shape, first: Rows) -> Self {
-        Reply {
-            shape,
-            content: Content::List(first),
-        }
+        Reply::List(shape, first)
     }
 
     fn answer(self, format: Format) -> Answer {
-        match self.content {
-            Content::Whole(body) => {
-                let body = format.write(self.shape, &body);
-                answer::text(StatusCode::OK, format.content_type, body)
-            }
-            Content::List(rows) => {
-                let first = listing::first_piece(rows, &Writing::of(self.shape, format));
+        let whole = |body: Bytes| answer::text(StatusCode::OK, format.content_type, body);
+        match self {
+            Reply::Whole(shape, body) => whole(format.write(shape, &body).into()),
+            Reply::Written(body) => whole(body.into()),
+            Reply::List(shape, rows) => {
+                let first = listing::first_piece(rows, &Writing::of(shape, format));
                 answer::pieces(format.content_type, first)
             }
         }
@@ -366,6 +368,7 @@ pub(crate) async fn answer(asked: Asked<'_>) -> Result<Answer, Fault> {
         query: read_query(parts.uri.query())?,
         headers: &parts.headers,
         body: asked.body,
+        format,
     };
     let reply = handler(&call).await?;
     Ok(reply.answer(format))
@@ -399,8 +402,8 @@ fn decode(place: &str) -> Result<Cow<'_, str>, Fault> {
         .map_err(|_| Fault::BadRequest("the path is not UTF-8".to_owned()))
 }
 
-fn read_query(query: Option<&str>) -> Result<Vec<(String, String)>, Fault> {
-    form::parse(query.unwrap_or_default().as_bytes())
+fn read_query(query: Option<&str>) -> Result<Fields, Fault> {
+    form::decode(query.unwrap_or_default().as_bytes())
         .map_err(|error| Fault::BadRequest(format!("the query: {error}")))
 }
 
