@@ -10,6 +10,10 @@ use crate::harness::{DemoProcess, root};
 
 const PYTHON: &str = "WAYLEAVE_TEST_PYTHON";
 const NODE: &str = "WAYLEAVE_TEST_NODE_DIR";
+const PHP: &str = "WAYLEAVE_TEST_PHP";
+// Clients of the content APIs that cannot be installed like the others: whoever has one names its folder.
+const IMONEZA_PHP: &str = "WAYLEAVE_TEST_IMONEZA_PHP";
+const IMONEZA_PLUGIN: &str = "WAYLEAVE_TEST_IMONEZA_PLUGIN";
 
 fn clients() -> PathBuf {
     root().join("crates/wayleave/tests/clients")
@@ -18,7 +22,11 @@ fn clients() -> PathBuf {
 fn is_there(variable: &str) -> bool {
     let there = std::env::var_os(variable).is_some();
     if !there {
-        eprintln!("left out: {variable} is not set; cargo xtask test sets it");
+        let by = match variable {
+            IMONEZA_PHP | IMONEZA_PLUGIN => "docs/content.md says what it names",
+            _ => "cargo xtask test sets it",
+        };
+        eprintln!("left out: {variable} is not set; {by}");
     }
     there
 }
@@ -76,6 +84,24 @@ fn node(script: &str, kind: DatabaseKind) {
     }
 }
 
+/// `folder`: the variable that says where the client is.
+fn php(script: &str, folder: &str, kind: DatabaseKind) {
+    if is_there(folder) && is_there(PHP) {
+        let mut command = Command::new(std::env::var_os(PHP).expect("the variable"));
+        command.arg(clients().join("php").join(script));
+        command.arg(std::env::var_os(folder).expect("the variable"));
+        run(command, kind);
+    }
+}
+
+fn imoneza_php(script: &str, kind: DatabaseKind) {
+    php(script, IMONEZA_PHP, kind);
+}
+
+fn imoneza_plugin(script: &str, kind: DatabaseKind) {
+    php(script, IMONEZA_PLUGIN, kind);
+}
+
 macro_rules! clients {
     ($($name:ident: $runner:ident $script:literal;)*) => {
         $(mod $name {
@@ -102,6 +128,8 @@ clients! {
     http_message_signatures_of_pypi: python "message_signatures.py";
     http_message_signatures_of_npm: node "message_signatures.mjs";
     the_seeds_own_calls: python "seed_calls.py";
+    the_php_client_of_the_content_apis: imoneza_php "imoneza_client.php";
+    the_plugin_of_the_content_apis: imoneza_plugin "imoneza_plugin.php";
     openid_client: node "openid_client.mjs";
     oauth4webapi: node "oauth4webapi_client.mjs";
 }
