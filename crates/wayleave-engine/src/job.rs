@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::{JoinError, JoinSet};
 use wayleave_core::{Timestamp, UnknownWord};
 use wayleave_store::{Job, StoreError};
 
@@ -13,8 +14,8 @@ use crate::engine::Engine;
 
 /// How often it is looked for jobs that are due.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How many are taken at once.
-const AT_ONCE: i64 = 50;
+/// How many run at once.
+const AT_ONCE: usize = 50;
 /// How long a node has a job to itself; one that ended meanwhile is followed by another.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 /// The first wait after a failure; each further one is twice as long, up to the longest.
@@ -117,42 +118,66 @@ pub(crate) enum Attempt {
     GivenUp(String),
 }
 
+/// The jobs that a node is at.
+type RunningJobs = JoinSet<Result<(), Refusal>>;
+
+/// How many jobs an ended one counts for.
+fn outcome(ended: Result<Result<(), Refusal>, JoinError>) -> Result<usize, Refusal> {
+    match ended {
+        Ok(outcome) => outcome.map(|()| 1),
+        Err(error) => {
+            tracing::error!(%error, "a job panicked");
+            Ok(0)
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn start_jobs(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.store.runtime().handle().spawn(async move {
+            let mut running = JoinSet::new();
             loop {
                 tokio::time::sleep(INTERVAL).await;
                 let Some(engine) = engine.upgrade() else { return };
-                if let Err(error) = engine.run_jobs().await {
+                let mut begun = engine.begin_jobs(&mut running).await;
+                while let Some(ended) = running.try_join_next() {
+                    begun = begun.and(outcome(ended).map(drop));
+                }
+                if let Err(error) = begun {
                     tracing::warn!(environment = %engine.environment(), %error, "jobs could not be read");
                 }
             }
         });
     }
 
-    /// Runs what is due; gives how many jobs that were.
+    /// Runs what is due to its end; gives how many jobs that were.
     pub async fn run_jobs(self: &Arc<Self>) -> Result<usize, Refusal> {
-        let now = self.now();
-        let due = self
-            .store
-            .read(move |reader| Box::pin(reader.due_jobs(now, AT_ONCE)))
-            .await?;
-        let mut running = tokio::task::JoinSet::new();
-        for job in due {
-            let engine = self.clone();
-            let handle = self.store.runtime().handle().clone();
-            running.spawn_on(async move { engine.run_job(job).await }, &handle);
-        }
+        let mut running = JoinSet::new();
+        self.begin_jobs(&mut running).await?;
         let mut done = 0;
         while let Some(ended) = running.join_next().await {
-            match ended {
-                Ok(Ok(())) => done += 1,
-                Ok(Err(error)) => return Err(error),
-                Err(error) => tracing::error!(%error, "a job panicked"),
-            }
+            done += outcome(ended)?;
         }
         Ok(done)
+    }
+
+    /// Begins what is due, as far as there is room beside what is running already: a job that takes
+    /// long delays no other.
+    async fn begin_jobs(self: &Arc<Self>, running: &mut RunningJobs) -> Result<(), Refusal> {
+        let (now, room) = (self.now(), AT_ONCE.saturating_sub(running.len()));
+        if room == 0 {
+            return Ok(());
+        }
+        let due = self
+            .store
+            .read(move |reader| Box::pin(reader.due_jobs(now, room as i64)));
+        for job in due.await? {
+            let engine = self.clone();
+            let handle = self.store.runtime().handle();
+            running.spawn_on(async move { engine.run_job(job).await }, handle);
+        }
+        Ok(())
     }
 
     /// Forgets jobs that were done long ago.

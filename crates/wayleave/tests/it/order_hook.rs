@@ -581,6 +581,21 @@ on_both_databases! {
         });
     }
 
+    fn a_receiver_that_does_not_answer_keeps_no_other_waiting(node: TestNode) {
+        let buyer = shop::buyer(&node);
+        wait(async {
+            let silent = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+            let nobody = silent.local_addr().expect("an address");
+            let slow = buy(&node, buyer, &format!("http://{nobody}/")).await;
+            let _called = silent.accept().await.expect("a call");
+            let receiver = Receiver::start(false, &[FINE]).await;
+            let quick = buy(&node, buyer, &format!("http://{}/", receiver.address)).await;
+            until(&node, quick, |job| job.state == JobState::Done).await;
+            let slow = hook_job(&node, slow).await.expect("there");
+            assert_eq!((slow.state, slow.last_error), (JobState::Waiting, None));
+        });
+    }
+
     fn an_address_inside_is_refused_when_the_quote_is_accepted(node: TestNode) {
         let buyer = shop::buyer(&node);
         wait(async {
