@@ -184,6 +184,12 @@ impl Engine {
         self.properties.get(id)
     }
 
+    /// The same for a use case that needs one.
+    pub(crate) fn property_held(&self, id: PropertyId) -> Result<Arc<HeldProperty>, Refusal> {
+        let noun = "property";
+        self.held_property(id).ok_or(Refusal::NotFound { noun })
+    }
+
     /// Takes over every property from the store.
     pub(crate) async fn load_properties(&self) -> Result<(), Refusal> {
         let mut after = None;

@@ -171,7 +171,7 @@ impl Engine {
         email: Option<String>,
     ) -> Result<Queued, Refusal> {
         let group_id = group_id.to_ascii_lowercase();
-        let held = self.held(property_id)?;
+        let held = self.property_held(property_id)?;
         let mut groups = held.settings.subscription_groups.iter();
         if !groups.any(|group| group.id == group_id) {
             return Err(Refusal::Invalid {
@@ -287,7 +287,7 @@ impl Engine {
     async fn take_over(&self, queued: Queued, place: i64, document: &str) -> Result<(), Refusal> {
         let lines: Vec<ImportLine> = serde_json::from_str(document)
             .map_err(|error| StoreError::corrupt("piece of an import", error))?;
-        let held = self.held(queued.property_id)?;
+        let held = self.property_held(queued.property_id)?;
         let changes: Vec<Result<SubscriberChange, String>> = lines
             .into_iter()
             .map(|line| self.import_change(queued.property_id, &held.settings, line))
@@ -327,7 +327,7 @@ impl Engine {
 
     /// Writes down the next subscribers that changed, or ends.
     async fn export_page(&self, queued: &Queued) -> Result<bool, Refusal> {
-        let held = self.held(queued.property_id)?;
+        let held = self.property_held(queued.property_id)?;
         let window = ExportRequest::of(queued)?.window();
         let asked = queued.clone();
         let read = self.store.read(move |reader| {
@@ -339,7 +339,7 @@ impl Engine {
 
     /// Writes down the next readers that have a subscription, or ends.
     async fn fulfilment_page(&self, queued: &Queued) -> Result<bool, Refusal> {
-        let held = self.held(queued.property_id)?;
+        let held = self.property_held(queued.property_id)?;
         let request = FulfilmentRequest::of(queued)?;
         let asked = queued.clone();
         let read = self.store.read(move |reader| {

@@ -16,7 +16,6 @@ use wayleave_store::{
 
 use crate::Refusal;
 use crate::audit::{Act, Actor};
-use crate::content::HeldProperty;
 use crate::engine::Engine;
 use crate::partner::{must_be_name, not_found};
 use crate::ports::random;
@@ -141,12 +140,6 @@ impl Engine {
             Err(StoreError::Conflict) => Err(Refusal::Taken { noun: "user name" }),
             written => written.map_err(not_found("property")).map(|()| account),
         }
-    }
-
-    /// A property that is there.
-    pub(crate) fn property_held(&self, id: PropertyId) -> Result<Arc<HeldProperty>, Refusal> {
-        let noun = "property";
-        self.held_property(id).ok_or(Refusal::NotFound { noun })
     }
 
     /// A reader of a property.

@@ -50,7 +50,7 @@ impl Engine {
         key: &str,
         update: SubscriberUpdate,
     ) -> Result<Subscriber, Refusal> {
-        let held = self.held(property_id)?;
+        let held = self.property_held(property_id)?;
         let change = self.subscriber_change(property_id, &held.settings, key, update);
         let change = change.map_err(|why| Refusal::Invalid {
             field: "subscriber",
@@ -102,7 +102,7 @@ impl Engine {
         property_id: PropertyId,
         key: &str,
     ) -> Result<LinkedUsers, Refusal> {
-        let (key, held) = (key.to_owned(), self.held(property_id)?);
+        let (key, held) = (key.to_owned(), self.property_held(property_id)?);
         let read = self.store.read(move |reader| {
             Box::pin(async move {
                 let Some(found) = reader.subscriber_of_key(property_id, &key).await? else {
@@ -129,7 +129,7 @@ impl Engine {
     ) -> Result<Subscriber, Refusal> {
         let account = self.reader(property_id, claim.reader_id).await?;
         let found = self.proved(property_id, &claim).await?;
-        let (held, now) = (self.held(property_id)?, self.now());
+        let (held, now) = (self.property_held(property_id)?, self.now());
         let event = self.event(property_id, CallbackKind::SubscriberLinked, now);
         let act = Act::new("subscriber.link", found.id).with(json!({
             "property": property_id.to_string(),
@@ -189,12 +189,6 @@ impl Engine {
         written.await.map_err(not_found("subscriber"))
     }
 
-    /// A property as memory has it.
-    pub(crate) fn held(&self, id: PropertyId) -> Result<Arc<HeldProperty>, Refusal> {
-        let held = self.held_property(id);
-        held.ok_or(Refusal::NotFound { noun: "property" })
-    }
-
     /// The one subscriber that the values of a claim prove.
     async fn proved(
         &self,
@@ -237,7 +231,7 @@ impl Engine {
             .read(move |reader| Box::pin(reader.reader_account(reader_id)));
         let account = read.await?.ok_or(Refusal::NotFound { noun: "reader" })?;
         Ok(PurchaseTelling {
-            held: self.held(account.property_id)?,
+            held: self.property_held(account.property_id)?,
             account,
             tokens: [self.new_guid(), self.new_guid()],
         })
