@@ -345,6 +345,11 @@ impl PropertySettings {
             .iter()
             .find(|group| group.key == key)
     }
+
+    /// The subscription group of a GUID, in small letters.
+    pub fn subscription_group_of_id(&self, id: &str) -> Option<&SubscriptionGroup> {
+        self.subscription_groups.iter().find(|group| group.id == id)
+    }
 }
 
 impl SubscriptionGroup {

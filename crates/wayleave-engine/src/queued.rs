@@ -21,7 +21,7 @@ use crate::audit::{Act, Actor};
 use crate::callback::{piece, raise};
 use crate::engine::Engine;
 use crate::job::{Attempt, JobKind};
-use crate::subscriber::{grant_automatic, linked_users_of, subscription_guid, user_of};
+use crate::subscriber::{grant_automatic, key_of, linked_users_of, subscription_guid, user_of};
 
 /// How many subscribers are done at once.
 const PIECE: usize = 500;
@@ -172,8 +172,8 @@ impl Engine {
     ) -> Result<Queued, Refusal> {
         let group_id = group_id.to_ascii_lowercase();
         let held = self.property_held(property_id)?;
-        let mut groups = held.settings.subscription_groups.iter();
-        if !groups.any(|group| group.id == group_id) {
+        let group = held.settings.subscription_group_of_id(&group_id);
+        if group.is_none() {
             return Err(Refusal::Invalid {
                 field: "SubscriptionGroupID",
                 why: "the property has no such subscription group".to_owned(),
@@ -484,12 +484,10 @@ async fn read_fulfilments(
         let Some(user) = user_of(reader, settings, subscription.reader_id).await? else {
             continue;
         };
-        let mut groups = settings.subscription_groups.iter();
-        let group = groups.find(|group| group.id == request.group_id);
-        let key = group.map_or(&request.group_id, |group| &group.key);
+        let key = key_of(settings, &request.group_id);
         page.push(Fulfilment {
             subscription: subscription_guid(subscription.reader_id, &request.group_id),
-            until: GroupUntil::new(key.clone(), subscription.expires_at),
+            until: GroupUntil::new(key, subscription.expires_at),
             user: user.user,
             details: user.details,
         });

@@ -388,8 +388,8 @@ fn group_named<'s>(
     settings: &'s PropertySettings,
     name: &str,
 ) -> Result<&'s SubscriptionGroup, Refusal> {
-    let mut groups = settings.subscription_groups.iter();
-    let found = groups.find(|group| group.key == name || group.id == name);
+    let of_key = settings.subscription_group(name);
+    let found = of_key.or_else(|| settings.subscription_group_of_id(name));
     let noun = "subscription group";
     found.ok_or(Refusal::NotFound { noun })
 }

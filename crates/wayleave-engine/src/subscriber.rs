@@ -374,8 +374,8 @@ impl PurchaseTelling {
         transaction: &mut Transaction,
         bought: &ReaderSubscription,
     ) -> Result<(), StoreError> {
-        let mut groups = self.held.settings.subscription_groups.iter();
-        let Some(group) = groups.find(|group| group.id == bought.group_id) else {
+        let settings = &self.held.settings;
+        let Some(group) = settings.subscription_group_of_id(&bought.group_id) else {
             return Ok(());
         };
         let until = GroupUntil::new(group.key.clone(), bought.expires_at);
@@ -463,9 +463,8 @@ pub(crate) async fn user_of(
 }
 
 /// The key of a group; its GUID where the group is gone.
-fn key_of(settings: &PropertySettings, group_id: &str) -> String {
-    let mut groups = settings.subscription_groups.iter();
-    let found = groups.find(|group| group.id == group_id);
+pub(crate) fn key_of(settings: &PropertySettings, group_id: &str) -> String {
+    let found = settings.subscription_group_of_id(group_id);
     found.map_or_else(|| group_id.to_owned(), |group| group.key.clone())
 }
 
