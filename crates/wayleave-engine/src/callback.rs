@@ -185,7 +185,7 @@ impl Engine {
     /// A new GUID in small letters.
     pub(crate) fn new_guid(&self) -> String {
         let bytes = guid::v4(random(&*self.randomness));
-        guid::format_upper(&bytes).to_ascii_lowercase()
+        guid::format_lower(&bytes)
     }
 
     /// An event of a property that happens now.

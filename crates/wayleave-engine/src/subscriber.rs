@@ -79,13 +79,12 @@ impl Engine {
     ) -> Result<SubscriberChange, String> {
         check_subscriber_key(key).map_err(|error| error.to_string())?;
         update.check().map_err(|error| error.to_string())?;
-        let mut groups = update.groups();
-        if let Some(unknown) = groups.find(|key| settings.subscription_group(key).is_none()) {
+        let is_unknown = |key: &&str| settings.subscription_group(key).is_none();
+        if let Some(unknown) = update.groups().find(is_unknown) {
             return Err(format!(
                 "the property has no subscription group of the key {unknown}"
             ));
         }
-        drop(groups);
         let fingerprint = update.validation.as_deref().map(fingerprint);
         Ok(SubscriberChange {
             id: SubscriberId::new(self.now(), random(&*self.randomness)),
@@ -135,20 +134,18 @@ impl Engine {
             "property": property_id.to_string(),
             "reader": claim.reader_id.to_string(),
         }));
-        let linked = found.clone();
         let written = self.audited(by, act, move |transaction| {
             Box::pin(async move {
-                if transaction
-                    .link_subscriber(linked.id, account.id, now)
-                    .await?
-                {
-                    grant_automatic(transaction, &held.settings, &linked_once(&linked), now)
-                        .await?;
+                let is_new = transaction.link_subscriber(found.id, account.id, now);
+                let is_new = is_new.await?;
+                let read = transaction.reader();
+                let linked = read.subscriber_of_key(property_id, &found.key).await?;
+                let linked = linked.ok_or(StoreError::NotFound)?;
+                if is_new {
+                    grant_automatic(transaction, &held.settings, &linked, now).await?;
                     tell_of_link(transaction, &event, &linked, &account).await?;
                 }
-                let key = &linked.key;
-                let read = transaction.reader().subscriber_of_key(property_id, key);
-                read.await?.ok_or(StoreError::NotFound)
+                Ok(linked)
             })
         });
         let linked = written.await.map_err(not_found("subscriber"))?;
@@ -298,14 +295,6 @@ pub(crate) fn subscription_guid(reader_id: ReaderId, group_id: &str) -> String {
     let mut half = [0; 16];
     half.copy_from_slice(&digest[..16]);
     guid::format_lower(&guid::v4(half))
-}
-
-/// A subscriber that has a linked reader, whatever it had before.
-fn linked_once(subscriber: &Subscriber) -> Subscriber {
-    Subscriber {
-        linked: subscriber.linked + 1,
-        ..subscriber.clone()
-    }
 }
 
 /// Gives every reader that is linked to a subscriber its automatic subscriptions; one that lasts longer
