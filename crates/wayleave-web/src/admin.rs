@@ -43,6 +43,7 @@ use crate::Surfaces;
 use crate::answer::{self, Answer};
 use crate::caught::caught;
 use crate::dialect::Dialect;
+use crate::dialect::content::IMPORT_LIMIT_BYTES;
 use crate::fault::Fault;
 use crate::request::single;
 use crate::transport::{Connection, TrustedProxies};
@@ -337,7 +338,7 @@ impl Desk<'_> {
 /// The largest body of an act, in bytes.
 fn body_limit(noun: &str, rest: &[&str]) -> usize {
     match (noun, rest) {
-        ("properties", [_, "subscribers", "import"]) => subscriber::IMPORT_LIMIT_BYTES,
+        ("properties", [_, "subscribers", "import"]) => IMPORT_LIMIT_BYTES,
         _ => reading::BODY_LIMIT_BYTES,
     }
 }

@@ -10,9 +10,6 @@ use crate::answer::{self, Answer};
 use crate::dialect::content::subscriber::import_lines;
 use crate::fault::Fault;
 
-/// The largest body of an import, in bytes.
-pub(super) const IMPORT_LIMIT_BYTES: usize = 32 * 1024 * 1024;
-
 impl Desk<'_> {
     pub(super) async fn subscribers(&self, id: &str, page: &mut Page) -> Result<Answer, Fault> {
         let property = self.held_property_id(id)?;
