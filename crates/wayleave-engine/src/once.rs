@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use wayleave_core::{CredentialId, Timestamp};
+use wayleave_protocol::hex;
 use wayleave_store::{IdempotentAnswer, StoreError, Transaction};
 
 use crate::Refusal;
@@ -39,11 +40,10 @@ impl Claim {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let digest = hash.finalize();
         Claim {
             credential_id: caller.credential_id(),
             key: key.to_owned(),
-            fingerprint: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: hex::lower(&hash.finalize()),
         }
     }
 

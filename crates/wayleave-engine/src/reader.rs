@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use wayleave_core::{
     Audience, CredentialId, CredentialState, PropertyId, ReaderId, ReaderRole, Timestamp,
 };
+use wayleave_protocol::hex;
 use wayleave_store::{
     Card, Hit, HitWindow, Order, Purchase, ReaderAccount, ReaderSubscription, StoreError,
     TemporaryToken,
@@ -95,8 +96,7 @@ fn must_be_short(field: &'static str, text: &str) -> Result<(), Refusal> {
 
 /// The hash under which a token is stored. A token is 160 random bits, so a fast hash is enough.
 pub(crate) fn token_hash(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::lower(&Sha256::digest(token.as_bytes()))
 }
 
 fn is_temporary_token(text: &str) -> bool {

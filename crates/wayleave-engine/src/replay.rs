@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wayleave_core::{Scheme, Timestamp};
+use wayleave_protocol::hex;
 use wayleave_store::UsedNonce;
 
 use crate::directory::LookupId;
@@ -59,11 +60,7 @@ impl Nonce {
         let mut hash = Sha256::new();
         hash.update(self.credential.bytes());
         hash.update(self.nonce.as_bytes());
-        let digest = hash.finalize();
-        digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex::lower(&hash.finalize()[..16])
     }
 
     fn row(&self) -> UsedNonce {

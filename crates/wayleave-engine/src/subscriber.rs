@@ -9,7 +9,7 @@ use wayleave_core::{
     Fulfilment, GroupUntil, LinkedUser, LinkedUsers, NamedValue, PropertyId, PropertySettings,
     ReaderId, SubscriberId, SubscriberUpdate, Timestamp, check_subscriber_key, validation_text,
 };
-use wayleave_protocol::guid;
+use wayleave_protocol::{guid, hex};
 use wayleave_store::{
     BoxFuture, Callback, CallbackKind, Reader, ReaderAccount, ReaderSubscription, StoreError,
     Subscriber, SubscriberChange, Transaction,
@@ -285,8 +285,7 @@ fn fingerprint(fields: &[NamedValue]) -> String {
     if text.is_empty() {
         return text;
     }
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::lower(&Sha256::digest(text.as_bytes()))
 }
 
 /// A subscription as a property knows it: a GUID that is always the same.

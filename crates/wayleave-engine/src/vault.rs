@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+use wayleave_protocol::hex;
 use zeroize::Zeroizing;
 
 use crate::ports::{Randomness, random};
@@ -83,7 +84,7 @@ impl DerivedKeys {
         let derived = |label: &str| Zeroizing::new(keyed_hash(master, &[label.as_bytes()]));
         let name = derived("wayleave name");
         DerivedKeys {
-            id: name[..4].iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex::lower(&name[..4]),
             hash: derived("wayleave hash"),
             seal: derived("wayleave seal"),
             derive: derived("wayleave derive"),

@@ -4,7 +4,7 @@
 //!
 //! As in the standard, a `%` that two hexadecimal digits do not follow stands for itself.
 
-use crate::guid::hex_digit;
+use crate::hex;
 use std::borrow::Cow;
 
 /// Why form data was refused.
@@ -245,5 +245,5 @@ fn decode_into(decoded: &mut Vec<u8>, mut encoded: &[u8], plus_is_space: bool) {
 
 fn escape(rest: &[u8]) -> Option<u8> {
     let [high, low, ..] = rest else { return None };
-    Some(hex_digit(*high)? << 4 | hex_digit(*low)?)
+    Some(hex::digit(*high)? << 4 | hex::digit(*low)?)
 }

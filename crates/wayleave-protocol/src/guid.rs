@@ -1,5 +1,7 @@
 //! GUIDs as the content dialect writes them: 36 characters with hyphens (RFC 9562).
 
+use crate::hex;
+
 /// Where the hyphens stand.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 /// Where the two digits of each byte stand.
@@ -13,7 +15,7 @@ const fn digits() -> [u8; 256] {
     let mut digits = [NO_DIGIT; 256];
     let mut byte: u8 = 0;
     while byte < 128 {
-        if let Some(digit) = hex_digit(byte) {
+        if let Some(digit) = hex::digit(byte) {
             digits[byte as usize] = digit;
         }
         byte += 1;
@@ -77,14 +79,4 @@ pub fn v4(random: [u8; 16]) -> [u8; 16] {
     id[6] = id[6] & 0x0f | 0x40;
     id[8] = id[8] & 0x3f | 0x80;
     id
-}
-
-/// The value of one hexadecimal digit in either case.
-pub(crate) const fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }

@@ -12,6 +12,7 @@
 //! | [`http2_frames`] | what the frames of a client cost | RFC 9113 |
 //! | [`key_text`] | ids and secrets as text | docs/keys.md |
 //! | [`guid`] | ids of the content dialect | RFC 9562 |
+//! | [`hex`] | bytes as hexadecimal digits | – |
 //! | [`basic`] | Basic credentials | RFC 7617 |
 //! | [`form`] | form data and query strings | WHATWG URL Standard |
 //! | [`json`] | small request bodies | RFC 8259 |
@@ -39,6 +40,7 @@ pub mod decimal;
 pub mod described;
 pub mod form;
 pub mod guid;
+pub mod hex;
 pub mod http2_frames;
 pub mod http_date;
 pub mod http_framing;

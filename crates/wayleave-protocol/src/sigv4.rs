@@ -20,7 +20,7 @@ mod canonical;
 pub use authorization::{Presented, is_presented, parse_authorization};
 pub use canonical::canonical_request;
 
-use crate::{Message, http_date, iso8601};
+use crate::{Message, hex, http_date, iso8601};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -184,7 +184,7 @@ impl<'a> Request<'a> {
     pub fn canonical_requests(&self, of_body: [u8; 32]) -> Vec<Vec<u8>> {
         let hash = match self.payload {
             Payload::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
-            _ => hex(&self.body_sha256(of_body)),
+            _ => hex::lower(&self.body_sha256(of_body)),
         };
         canonical::candidates(&self.message, &self.presented, &hash)
     }
@@ -193,7 +193,7 @@ impl<'a> Request<'a> {
     pub fn verify(&self, strings_to_sign: &[String], secret: &[u8]) -> bool {
         let key = derived_key(secret, &self.presented);
         let fits = |text: &String| {
-            let ours = hex(&mac(&key, text.as_bytes()));
+            let ours = hex::lower(&mac(&key, text.as_bytes()));
             bool::from(ours.as_bytes().ct_eq(self.presented.signature.as_bytes()))
         };
         strings_to_sign.iter().any(fits)
@@ -209,14 +209,14 @@ pub fn string_to_sign(presented: &Presented<'_>, unix_s: i64, canonical_request:
         ..
     } = presented;
     let time = iso8601::format_basic(unix_s);
-    let hash = hex(&Sha256::digest(canonical_request));
+    let hash = hex::lower(&Sha256::digest(canonical_request));
     format!("{ALGORITHM}\n{time}\n{day}/{region}/{service}/{TERMINATOR}\n{hash}")
 }
 
 /// Signs a string: 64 hexadecimal digits. `secret` is used as its UTF-8 text; day, region and
 /// service of the scope make the key.
 pub fn sign(presented: &Presented<'_>, secret: &[u8], string_to_sign: &str) -> String {
-    hex(&mac(
+    hex::lower(&mac(
         &derived_key(secret, presented),
         string_to_sign.as_bytes(),
     ))
@@ -296,12 +296,4 @@ fn payload(message: &Message<'_>) -> Result<Payload, Sigv4Error> {
 /// The SHA-256 of a body.
 pub fn body_hash(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
-}
-
-/// Small hexadecimal digits, as a hash is written in `x-amz-content-sha256`.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits =
-        |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(DIGITS[usize::from(half)]));
-    bytes.iter().flat_map(digits).collect()
 }

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::guid;
+use crate::{guid, hex};
 
 /// 160 bits of HMAC-SHA256 (RFC 2104 section 5 asks for half of it at least).
 const MAC_BYTES: usize = 20;
@@ -96,7 +96,7 @@ impl UserTokenKey {
         text.push_str(&token.issued_ticks.to_string());
         let mac = self.mac(property, token.keeping, &text);
         text.push('|');
-        push_hex(&mut text, &mac);
+        hex::push_lower(&mut text, &mac);
         text
     }
 
@@ -112,7 +112,7 @@ impl UserTokenKey {
         let issued_ticks = ticks.parse().ok()?;
         Keeping::ALL.into_iter().find_map(|keeping| {
             let mut wanted = String::with_capacity(MAC_LETTERS);
-            push_hex(&mut wanted, &self.mac(property, keeping, parts));
+            hex::push_lower(&mut wanted, &self.mac(property, keeping, parts));
             let fits: bool = wanted.as_bytes().ct_eq(given.as_bytes()).into();
             fits.then_some(UserToken {
                 reader,
@@ -127,14 +127,6 @@ impl UserTokenKey {
 fn add(said: &mut Vec<u8>, part: &str) {
     said.extend_from_slice(&(part.len() as u64).to_be_bytes());
     said.extend_from_slice(part.as_bytes());
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wayleave_core::{Environment, Timestamp};
+use wayleave_protocol::hex;
 use wayleave_store::{ArchiveRow, Column, ColumnKind, Table, Value, newest_schema};
 
 const FORMAT: &str = "wayleave-backup";
@@ -140,10 +141,6 @@ impl Tally {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The last line.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,7 +187,7 @@ impl<W: Write> BackupWriter<W> {
 
     /// Writes the end.
     pub(crate) fn finish(mut self) -> io::Result<(W, Tally)> {
-        let sha256 = hex(self.hash.clone().finish().as_ref());
+        let sha256 = hex::lower(self.hash.clone().finish().as_ref());
         self.tally.sha256.clone_from(&sha256);
         let end = End {
             end: true,
@@ -303,7 +300,7 @@ impl Lines {
     }
 
     fn sha256(&self) -> String {
-        hex(self.hash.clone().finish().as_ref())
+        hex::lower(self.hash.clone().finish().as_ref())
     }
 
     fn damaged(&self, why: String) -> BackupFileError {

@@ -8,12 +8,12 @@
 //! created_at = "2026-11-22T10:00:00Z"
 //! ```
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use wayleave_core::{OperatorScope, PropertyId, Timestamp};
 use wayleave_engine::{Operator, OperatorTokenHash, Operators, Randomness};
+use wayleave_protocol::hex;
 use wayleave_protocol::http_date;
 use wayleave_protocol::key_text::{self, KeyEnvironment, KeyKind};
 
@@ -141,7 +141,7 @@ impl OperatorsFile {
             name: name.to_owned(),
             scope: scope.to_string(),
             properties: properties.iter().map(PropertyId::to_string).collect(),
-            token_sha256: hexadecimal(OperatorTokenHash::of(&token).as_bytes()),
+            token_sha256: hex::lower(OperatorTokenHash::of(&token).as_bytes()),
             created_at: http_date::format_rfc3339(now.unix_s()),
         });
         self.write(operator)?;
@@ -243,13 +243,6 @@ fn check_name(name: &str) -> Result<(), OperatorsFileError> {
     } else {
         Err(OperatorsFileError::Name)
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn hash_from(text: &str) -> Option<OperatorTokenHash> {

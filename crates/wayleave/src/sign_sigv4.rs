@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use wayleave_engine::Clock as _;
-use wayleave_protocol::iso8601;
 use wayleave_protocol::sigv4::{
-    ALGORITHM, Payload, Presented, Request, body_hash, hex, parse_authorization,
-    sign as signature_of,
+    ALGORITHM, Payload, Presented, Request, body_hash, parse_authorization, sign as signature_of,
 };
+use wayleave_protocol::{hex, iso8601};
 
 use crate::explain::Explained;
 use crate::ports::SystemClock;
@@ -43,7 +42,7 @@ pub fn sign_sigv4(settings: &SignSigv4Settings) -> Result<String, Failure> {
     let time = settings.time.clone().unwrap_or_else(now);
     let unix_s = iso8601::parse_basic(&time);
     unix_s.ok_or_else(|| format!("{time:?} is not a time such as {:?}", now()))?;
-    let hash = hex(&body_hash(request.body()));
+    let hash = hex::lower(&body_hash(request.body()));
     let mut headers: Vec<(String, String)> = request.headers().to_vec();
     headers.retain(|(name, _)| name != "host");
     headers.push(("x-amz-date".to_owned(), time.clone()));
@@ -185,10 +184,13 @@ fn body_finding(payload: Payload, body: &[u8], of_body: [u8; 32]) -> Result<Stri
         }
         Payload::Header(_) => Err(format!(
             "is another than X-Amz-Content-Sha256 says, its hash is {}: give it with --body-file",
-            hex(&of_body)
+            hex::lower(&of_body)
         )),
         Payload::Unsigned if body.is_empty() => Ok("there is none".to_owned()),
         Payload::Unsigned => Err("is not signed (UNSIGNED-PAYLOAD): it has to be".to_owned()),
-        Payload::OfBody => Ok(format!("no header says its hash, it is {}", hex(&of_body))),
+        Payload::OfBody => Ok(format!(
+            "no header says its hash, it is {}",
+            hex::lower(&of_body)
+        )),
     }
 }

@@ -1,8 +1,7 @@
 //! The forms that a description chooses from: hashes, encodings, times.
 
 use crate::body_digest::BodyDigest;
-use crate::guid::hex_digit;
-use crate::{http_date, iso8601};
+use crate::{hex, http_date, iso8601};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -101,8 +100,8 @@ impl Encoding {
         match self {
             Self::Base64 => STANDARD.encode(bytes),
             Self::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
-            Self::Hex => hex(bytes, b"0123456789abcdef"),
-            Self::HexUpper => hex(bytes, b"0123456789ABCDEF"),
+            Self::Hex => hex::lower(bytes),
+            Self::HexUpper => hex::upper(bytes),
         }
     }
 
@@ -126,16 +125,11 @@ impl Encoding {
     }
 }
 
-fn hex(bytes: &[u8], digits: &[u8; 16]) -> String {
-    let pair = |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(digits[usize::from(half)]));
-    bytes.iter().flat_map(pair).collect()
-}
-
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_chunks::<2>() else {
         return None;
     };
-    let byte = |[high, low]: &[u8; 2]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?);
+    let byte = |[high, low]: &[u8; 2]| Some(hex::digit(*high)? << 4 | hex::digit(*low)?);
     pairs.iter().map(byte).collect()
 }
 

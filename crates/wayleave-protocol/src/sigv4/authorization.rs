@@ -1,5 +1,5 @@
 use super::{ALGORITHM, TERMINATOR};
-use crate::guid::hex_digit;
+use crate::hex;
 
 /// What an `Authorization: AWS4-HMAC-SHA256` header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub(super) fn hash(digits: &str) -> Option<[u8; 32]> {
     let digits: &[u8; 64] = digits.as_bytes().try_into().ok()?;
     let mut hash = [0; 32];
     for (byte, pair) in hash.iter_mut().zip(digits.as_chunks::<2>().0) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        *byte = hex::digit(pair[0])? << 4 | hex::digit(pair[1])?;
     }
     Some(hash)
 }

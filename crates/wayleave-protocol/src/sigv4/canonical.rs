@@ -2,7 +2,7 @@
 
 use super::{Presented, Sigv4Error};
 use crate::Message;
-use crate::guid::hex_digit;
+use crate::hex;
 use std::borrow::Cow;
 
 /// The canonical request of a message, in the reading that the published rules give: parameters
@@ -208,7 +208,7 @@ fn escape_again(word: &str) -> Cow<'_, str> {
 
 fn unescaped(digits: &[u8]) -> Option<u8> {
     let [high, low, ..] = digits else { return None };
-    Some(hex_digit(*high)? << 4 | hex_digit(*low)?)
+    Some(hex::digit(*high)? << 4 | hex::digit(*low)?)
 }
 
 fn push_escape(text: &mut String, byte: u8) {

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use wayleave_engine::AuditRow;
+use wayleave_protocol::hex;
 
 use super::reading::{Page, page_answer};
 use super::{Desk, fault};
@@ -22,7 +23,6 @@ impl Desk<'_> {
 
 /// A row as it is shown and exported; its time in microseconds, as the hash covers it.
 fn body(row: &AuditRow) -> Value {
-    let hash: String = row.hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let details: Value = serde_json::from_str(&row.details).unwrap_or(Value::Null);
     json!({
         "number": row.number,
@@ -34,6 +34,6 @@ fn body(row: &AuditRow) -> Value {
         "begun": row.begun,
         "request_id": row.request_id,
         "details": details,
-        "hash": hash,
+        "hash": hex::lower(&row.hash),
     })
 }
