@@ -16,14 +16,14 @@ use wayleave_core::{
 use wayleave_protocol::callback::{self, CallbackRequest};
 use wayleave_protocol::guid;
 use wayleave_store::{
-    Callback, CallbackKey, CallbackKind, CredentialWithSecrets, Job, JobState, Queued, Store,
+    Callback, CallbackKey, CallbackKind, CredentialWithSecrets, Job, Queued, Store,
     StoreError, Transaction,
 };
 
 use crate::Refusal;
 use crate::directory::LookupId;
 use crate::engine::Engine;
-use crate::job::{Attempt, JobKind};
+use crate::job::{Attempt, JobKind, job_name, new_job};
 use crate::ports::random;
 use crate::queued::shown_id;
 
@@ -140,19 +140,11 @@ pub(crate) async fn raise(
 
 /// The job that tells one key set of an event.
 fn telling(event: &Callback, key: &CallbackKey, partner_id: PartnerId) -> Job {
-    let kind = JobKind::Callback.as_str();
+    let (kind, at) = (JobKind::Callback, event.created_at);
     Job {
-        name: format!("{kind} {} {}", event.token, key.credential_id),
-        kind: kind.to_owned(),
-        partner_id,
-        object: key.credential_id.to_string(),
+        name: job_name(kind, format!("{} {}", event.token, key.credential_id)),
         payload: json!({ "token": event.token }).to_string(),
-        state: JobState::Waiting,
-        run_at: event.created_at,
-        attempts: 0,
-        last_error: None,
-        created_at: event.created_at,
-        changed_at: event.created_at,
+        ..new_job(kind, partner_id, key.credential_id, (at, at))
     }
 }
 

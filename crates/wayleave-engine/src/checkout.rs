@@ -5,14 +5,14 @@ use wayleave_core::{
     OrderState, PartnerId, Pricing, Recipient, Timestamp, Totals,
 };
 use wayleave_store::{
-    Account, Customer, Job, JobState, NewOrder, Order, OrderLine, Reader, StoreError,
+    Account, Customer, NewOrder, Order, OrderLine, Reader, StoreError,
 };
 
 use crate::Refusal;
 use crate::caller::Admitted;
 use crate::catalogue::CatalogueVersion;
 use crate::engine::Engine;
-use crate::job::{JobKind, job_name};
+use crate::job::JobKind;
 use crate::once::{Claim, note_effect};
 use crate::ports::random;
 use crate::provision::ProvisionError;
@@ -361,30 +361,6 @@ impl Engine {
             lines,
             account,
         })
-    }
-
-    /// A job that has to do with one object of a partner.
-    pub(crate) fn job(
-        &self,
-        kind: JobKind,
-        partner_id: PartnerId,
-        object: impl ToString,
-        run_at: Timestamp,
-    ) -> Job {
-        let object = object.to_string();
-        Job {
-            name: job_name(kind, &object),
-            kind: kind.as_str().to_owned(),
-            partner_id,
-            object,
-            payload: "{}".to_owned(),
-            state: JobState::Waiting,
-            run_at,
-            attempts: 0,
-            last_error: None,
-            created_at: self.now(),
-            changed_at: self.now(),
-        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
-use wayleave_core::{Timestamp, UnknownWord};
-use wayleave_store::{Job, StoreError};
+use wayleave_core::{PartnerId, Timestamp, UnknownWord};
+use wayleave_store::{Job, JobState, StoreError};
 
 use crate::Refusal;
 use crate::engine::Engine;
@@ -151,6 +151,17 @@ impl Engine {
         });
     }
 
+    /// A job that has to do with one object of a partner.
+    pub(crate) fn job(
+        &self,
+        kind: JobKind,
+        partner_id: PartnerId,
+        object: impl ToString,
+        run_at: Timestamp,
+    ) -> Job {
+        new_job(kind, partner_id, object, (run_at, self.now()))
+    }
+
     /// Runs what is due to its end; gives how many jobs that were.
     pub async fn run_jobs(self: &Arc<Self>) -> Result<usize, Refusal> {
         let mut running = JoinSet::new();
@@ -289,6 +300,29 @@ impl From<Refusal> for NotAttempted {
 /// What a job is done to.
 fn object<T: FromStr>(job: &Job) -> Result<T, NotAttempted> {
     job.object.parse().map_err(|_| NotAttempted::OtherObject)
+}
+
+/// A job that is noted now, to be run at a moment.
+pub(crate) fn new_job(
+    kind: JobKind,
+    partner_id: PartnerId,
+    object: impl ToString,
+    (run_at, now): (Timestamp, Timestamp),
+) -> Job {
+    let object = object.to_string();
+    Job {
+        name: job_name(kind, &object),
+        kind: kind.as_str().to_owned(),
+        partner_id,
+        object,
+        payload: "{}".to_owned(),
+        state: JobState::Waiting,
+        run_at,
+        attempts: 0,
+        last_error: None,
+        created_at: now,
+        changed_at: now,
+    }
 }
 
 /// What a job is called that does something to an object.

@@ -19,7 +19,7 @@ use wayleave_core::{
 };
 use wayleave_protocol::page::{self, Page};
 use wayleave_protocol::return_address::with_token;
-use wayleave_store::{BoxFuture, Job, JobState, StoreError};
+use wayleave_store::{BoxFuture, Job, StoreError};
 
 use crate::Refusal;
 use crate::access::AccessQuestion;
@@ -239,22 +239,13 @@ impl Engine {
         property: &HeldProperty,
         why: &str,
     ) -> Result<(), Refusal> {
-        let now = self.now();
+        let (kind, now) = (JobKind::ReadPage, self.now());
+        let again_at = now.plus(crate::job::wait_after(0));
         let job = Job {
-            name: job_name(
-                JobKind::ReadPage,
-                format!("{} {}", page.property_id, page.key),
-            ),
-            kind: JobKind::ReadPage.as_str().to_owned(),
-            partner_id: property.partner_id,
-            object: page.property_id.to_string(),
+            name: job_name(kind, format!("{} {}", page.property_id, page.key)),
             payload: page.payload()?,
-            state: JobState::Waiting,
-            run_at: now.plus(crate::job::wait_after(0)),
-            attempts: 0,
             last_error: Some(why.to_owned()),
-            created_at: now,
-            changed_at: now,
+            ..self.job(kind, property.partner_id, page.property_id, again_at)
         };
         let noted = self.store.write(now, move |transaction| {
             Box::pin(async move { transaction.add_job(&job).await })
