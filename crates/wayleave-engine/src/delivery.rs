@@ -1,12 +1,13 @@
 //! What a line of an order becomes: an instance, licences, a plan; and how that is taken back.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wayleave_core::order::Processing;
 use wayleave_core::{
     Choice, Expiration, InstanceId, LineDetails, NewInstance, PlanTermId, PoolId, ProductKind,
-    PurchaseId, ResourceId, Timestamp,
+    ResourceId, Timestamp,
 };
 use wayleave_store::{
     Instance, Job, Order, OrderLine, PlanTerm, Pool, Purchase, ReaderSubscription, StoreError,
@@ -440,45 +441,51 @@ impl Engine {
         order: &Order,
         line: &OrderLine,
     ) -> Result<Result<(), String>, Refusal> {
-        let details = read_details(&line.details)?;
-        if let LineDetails::Licences { version, count, .. } = &details {
-            return self
-                .take_back_licences(order, line, version.clone(), *count)
-                .await;
-        }
-        if let LineDetails::Page { .. } = &details {
-            let bought = line.delivered_id.as_deref().map(str::parse::<PurchaseId>);
-            if let Some(Ok(id)) = bought {
-                self.end_purchase(id).await?;
+        match read_details(&line.details)? {
+            LineDetails::NewInstance(wanted) => {
+                self.take_back_instance(order, line, &wanted.account_name)
+                    .await
             }
-            return Ok(Ok(()));
-        }
-        if let LineDetails::Subscription { group, period, .. } = details {
-            if line.delivered_id.is_some() {
-                let bought = (group, period);
-                self.shorten_subscription(order, line.place, bought).await?;
+            LineDetails::Licences { version, count, .. } => {
+                self.take_back_licences(order, line, version, count).await
             }
-            return Ok(Ok(()));
-        }
-        if let LineDetails::NewInstance(wanted) = &details {
-            return self
-                .take_back_instance(order, line, &wanted.account_name)
-                .await;
-        }
-        let partner_id = order.partner_id;
-        let term = line.delivered_id.as_deref().map(str::parse::<PlanTermId>);
-        if let Some(Ok(id)) = term {
-            let now = self.now();
-            let ended = self.store.write(now, move |transaction| {
-                Box::pin(async move { transaction.end_plan_term(partner_id, id, now).await })
-            });
-            match ended.await {
-                Ok(()) => self.catch_up_soon().await,
-                Err(StoreError::NotFound) => {}
-                Err(error) => return Err(Refusal::Store(error)),
+            LineDetails::Plan { .. } => {
+                self.take_back_plan(order, line).await?;
+                Ok(Ok(()))
             }
+            LineDetails::Page { .. } => {
+                if let Some(id) = delivered(line) {
+                    self.end_purchase(id).await?;
+                }
+                Ok(Ok(()))
+            }
+            LineDetails::Subscription { group, period, .. } => {
+                if line.delivered_id.is_some() {
+                    let bought = (group, period);
+                    self.shorten_subscription(order, line.place, bought).await?;
+                }
+                Ok(Ok(()))
+            }
+            LineDetails::ChangeInstance { .. }
+            | LineDetails::RenewInstance { .. }
+            | LineDetails::Upgrade { .. } => Ok(Ok(())),
         }
-        Ok(Ok(()))
+    }
+
+    async fn take_back_plan(&self, order: &Order, line: &OrderLine) -> Result<(), Refusal> {
+        let Some(id) = delivered::<PlanTermId>(line) else {
+            return Ok(());
+        };
+        let (partner_id, now) = (order.partner_id, self.now());
+        let ended = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.end_plan_term(partner_id, id, now).await })
+        });
+        match ended.await {
+            Ok(()) => self.catch_up_soon().await,
+            Err(StoreError::NotFound) => {}
+            Err(error) => return Err(Refusal::Store(error)),
+        }
+        Ok(())
     }
 
     async fn take_back_instance(
@@ -487,17 +494,16 @@ impl Engine {
         line: &OrderLine,
         name: &str,
     ) -> Result<Result<(), String>, Refusal> {
-        let delivered = line.delivered_id.as_deref().map(str::parse::<InstanceId>);
         // Somebody else's instance of this name is not ours to remove.
-        if delivered.is_none() && !self.has_claimed(order, name).await? {
+        if line.delivered_id.is_none() && !self.has_claimed(order, name).await? {
             return Ok(Ok(()));
         }
         if let Err(error) = self.provisioner.remove(name).await {
             return Ok(Err(error.to_string()));
         }
-        match delivered {
-            Some(Ok(id)) => self.remove_row(id).await?,
-            _ => self.release_name(order, name).await?,
+        match delivered(line) {
+            Some(id) => self.remove_row(id).await?,
+            None => self.release_name(order, name).await?,
         }
         Ok(Ok(()))
     }
@@ -525,8 +531,7 @@ impl Engine {
         version: Option<String>,
         count: u32,
     ) -> Result<Result<(), String>, Refusal> {
-        let pool = line.delivered_id.as_deref().map(str::parse::<PoolId>);
-        let Some(Ok(pool)) = pool else {
+        let Some(pool) = delivered::<PoolId>(line) else {
             return Ok(Ok(()));
         };
         let version = match (version, self.newest_licence(order).await) {
@@ -580,6 +585,11 @@ impl Engine {
         self.remove_row(instance.id).await?;
         Ok(Attempt::Done)
     }
+}
+
+/// What a line became, by its id.
+fn delivered<T: FromStr>(line: &OrderLine) -> Option<T> {
+    line.delivered_id.as_deref()?.parse().ok()
 }
 
 /// Writes what a line became, and gives its id.
