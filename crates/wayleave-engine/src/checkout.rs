@@ -11,13 +11,12 @@ use wayleave_store::{
 use crate::Refusal;
 use crate::caller::Admitted;
 use crate::catalogue::CatalogueVersion;
+use crate::delivery::DAY;
 use crate::engine::Engine;
 use crate::job::JobKind;
 use crate::once::{Claim, note_effect};
 use crate::ports::random;
 use crate::provision::ProvisionError;
-
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// Who buys: a proven caller's partner, perhaps on behalf of one customer only (law 2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -26,8 +26,8 @@ use crate::subscriber::PurchaseTelling;
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long before the end of a term, and of a demonstration, its owner is reminded.
-const REMINDED_OF_TERM: Duration = Duration::from_secs(30 * 24 * 3600);
-const REMINDED_OF_DEMO: Duration = Duration::from_secs(3 * 24 * 3600);
+const REMINDED_OF_TERM: Duration = DAY.saturating_mul(30);
+const REMINDED_OF_DEMO: Duration = DAY.saturating_mul(3);
 
 /// What an instance is made of: numbers of the catalogue's choices. Stored as JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]

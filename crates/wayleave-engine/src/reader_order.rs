@@ -18,12 +18,13 @@ use wayleave_store::{
 use crate::Refusal;
 use crate::audit::{Act, Actor};
 use crate::checkout::{OrderWithLines, details_json};
+use crate::delivery::DAY;
 use crate::engine::Engine;
 use crate::job::{JobKind, LEASE};
 use crate::ports::random;
 
 /// How long an order that was not paid stays.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEPT: Duration = DAY;
 
 const NO_SINGLE_PAGES: Refusal = Refusal::Forbidden {
     why: "this property sells no single pages",
