@@ -296,27 +296,36 @@ impl Engine {
     pub(crate) async fn subscription_of(
         &self,
         order: &Order,
-        group: String,
+        group_id: String,
         period: CalendarPeriod,
     ) -> Result<Option<(ReaderSubscription, Option<Timestamp>)>, Refusal> {
         let Some(reader_id) = self.reader_of(order).await? else {
             return Ok(None);
         };
-        let known = self
-            .store
-            .read(move |reader| Box::pin(reader.subscriptions_of(reader_id)));
-        let known = known
-            .await?
-            .into_iter()
-            .find(|known| known.group_id == group);
-        let (before, now) = (known.map(|known| known.expires_at), self.now());
+        let before = self.subscribed_until(reader_id, &group_id).await?;
+        let now = self.now();
         let extended = ReaderSubscription {
             reader_id,
-            group_id: group,
+            group_id,
             expires_at: period.after(before.map_or(now, |before| before.max(now))),
             changed_at: now,
         };
         Ok(Some((extended, before)))
+    }
+
+    /// Until when a reader has, or had, a subscription.
+    async fn subscribed_until(
+        &self,
+        reader_id: ReaderId,
+        group_id: &str,
+    ) -> Result<Option<Timestamp>, Refusal> {
+        let read = self
+            .store
+            .read(move |reader| Box::pin(reader.subscriptions_of(reader_id)));
+        let known = read.await?;
+        let mut known = known.iter();
+        let found = known.find(|known| known.group_id == group_id);
+        Ok(found.map(|found| found.expires_at))
     }
 
     /// The reader of an order, where they are still there.
@@ -335,18 +344,22 @@ impl Engine {
         &self,
         order: &Order,
         place: i64,
-        (group, period): (String, CalendarPeriod),
+        (group_id, period): (String, CalendarPeriod),
     ) -> Result<(), Refusal> {
-        let (id, bought_at, now) = (order.id, order.created_at, self.now());
-        let Some((extended, Some(before))) = self.subscription_of(order, group, period).await?
-        else {
+        let Some(reader_id) = self.reader_of(order).await? else {
             return Ok(());
         };
+        let Some(before) = self.subscribed_until(reader_id, &group_id).await? else {
+            return Ok(());
+        };
+        let (id, bought_at, now) = (order.id, order.created_at, self.now());
         let length_us = period.after(bought_at).micros() - bought_at.micros();
         let earlier = before.minus(Duration::from_micros(length_us.unsigned_abs()));
         let shortened = ReaderSubscription {
+            reader_id,
+            group_id,
             expires_at: earlier.max(now).min(before),
-            ..extended
+            changed_at: now,
         };
         let written = self.store.write(now, move |transaction| {
             Box::pin(async move {
