@@ -469,10 +469,8 @@ impl Engine {
         let Some(id) = found.order.reader_id else {
             return Ok(found.account.billing_email.clone());
         };
-        let read = self
-            .store
-            .read(move |reader| Box::pin(reader.reader_account(id)));
-        Ok(read.await?.map(|reader| reader.email).unwrap_or_default())
+        let reader = self.reader_account(id).await?;
+        Ok(reader.map(|reader| reader.email).unwrap_or_default())
     }
 
     pub(crate) async fn expire_quote(&self, id: OrderId) -> Result<Attempt, Refusal> {

@@ -148,13 +148,20 @@ impl Engine {
         property_id: PropertyId,
         id: ReaderId,
     ) -> Result<ReaderAccount, Refusal> {
-        let read = self
-            .store
-            .read(move |reader| Box::pin(reader.reader_account(id)));
-        let found = read.await?;
+        let found = self.reader_account(id).await?;
         found
             .filter(|account| account.property_id == property_id)
             .ok_or(Refusal::NotFound { noun: "reader" })
+    }
+
+    /// A reader of whichever property.
+    pub(crate) async fn reader_account(
+        &self,
+        id: ReaderId,
+    ) -> Result<Option<ReaderAccount>, StoreError> {
+        self.store
+            .read(move |reader| Box::pin(reader.reader_account(id)))
+            .await
     }
 
     /// Changes a reader.
@@ -269,11 +276,8 @@ impl Engine {
         let token = user_token.and_then(|text| self.read_user_token(property_id, text, now));
         let Some(token) = token else { return Ok(None) };
         let before = ReaderId::from_number(u128::from_be_bytes(token.reader));
-        let known = self
-            .store
-            .read(move |reader| Box::pin(reader.reader_account(before)));
         // Nobody takes over the pages of another reader who has signed in.
-        if before == id || known.await?.is_some() {
+        if before == id || self.reader_account(before).await?.is_some() {
             return Ok(None);
         }
         let period = self.property_held(property_id)?.settings.quota.period;

@@ -333,10 +333,7 @@ impl Engine {
         let Some(id) = order.reader_id else {
             return Ok(None);
         };
-        let read = self
-            .store
-            .read(move |reader| Box::pin(reader.reader_account(id)));
-        Ok(read.await?.map(|account| account.id))
+        Ok(self.reader_account(id).await?.map(|account| account.id))
     }
 
     /// Takes a subscription back that a line gave: it ends so much earlier, now at the earliest.

@@ -223,10 +223,8 @@ impl Engine {
         &self,
         reader_id: ReaderId,
     ) -> Result<PurchaseTelling, Refusal> {
-        let read = self
-            .store
-            .read(move |reader| Box::pin(reader.reader_account(reader_id)));
-        let account = read.await?.ok_or(Refusal::NotFound { noun: "reader" })?;
+        let account = self.reader_account(reader_id).await?;
+        let account = account.ok_or(Refusal::NotFound { noun: "reader" })?;
         Ok(PurchaseTelling {
             held: self.property_held(account.property_id)?,
             account,
