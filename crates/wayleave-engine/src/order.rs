@@ -473,16 +473,22 @@ impl Engine {
         Ok(reader.map(|reader| reader.email).unwrap_or_default())
     }
 
+    /// Moves an order on where nothing else is to be written; [`StoreError::Conflict`] where it has
+    /// moved on meanwhile.
+    pub(crate) async fn move_order(&self, transition: Transition) -> Result<(), StoreError> {
+        let now = self.now();
+        let moved = self.store.write(now, move |transaction| {
+            Box::pin(async move { transaction.move_order(transition, now).await })
+        });
+        moved.await
+    }
+
     pub(crate) async fn expire_quote(&self, id: OrderId) -> Result<Attempt, Refusal> {
         let found = self.order_by_id(id).await?;
         let Standing::Quote(quote) = Standing::of(id, found.order.state) else {
             return Ok(Attempt::Done);
         };
-        let (transition, now) = (quote.expire(), self.now());
-        let expired = self.store.write(now, move |transaction| {
-            Box::pin(async move { transaction.move_order(transition, now).await })
-        });
-        match expired.await {
+        match self.move_order(quote.expire()).await {
             Ok(()) => Ok(Attempt::Done),
             Err(error) => done_on_conflict(error),
         }

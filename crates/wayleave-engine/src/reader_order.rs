@@ -204,11 +204,7 @@ impl Engine {
         let sold = self.order_by_id(id).await?;
         match Standing::of(id, sold.order.state) {
             Standing::Quote(quote) => {
-                let transition = quote.cancel();
-                let cancelled = self.store.write(self.now(), move |transaction| {
-                    Box::pin(async move { transaction.move_order(transition, now).await })
-                });
-                cancelled.await?;
+                self.move_order(quote.cancel()).await?;
                 Err(DECLINED)
             }
             Standing::Over(_) => Err(Refusal::Forbidden {

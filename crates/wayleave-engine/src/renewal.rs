@@ -113,11 +113,7 @@ impl Engine {
                 if now < due {
                     return Ok(Attempt::Later(due.min(now.plus(DAY))));
                 }
-                let transition = invoiced.cancel();
-                let cancelled = self.store.write(now, move |transaction| {
-                    Box::pin(async move { transaction.move_order(transition, now).await })
-                });
-                match cancelled.await {
+                match self.move_order(invoiced.cancel()).await {
                     Ok(()) => self.remove_instance(instance).await,
                     // It was paid at the last moment.
                     Err(StoreError::Conflict) => Ok(Attempt::Again("it has moved on".to_owned())),
