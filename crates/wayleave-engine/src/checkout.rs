@@ -132,7 +132,6 @@ pub struct PricedCart {
 struct Looked {
     catalogue: std::sync::Arc<CatalogueVersion>,
     recipients: Vec<Option<Customer>>,
-    prices: Vec<LinePrice>,
     priced: PricedCart,
 }
 
@@ -176,9 +175,26 @@ impl Engine {
     ) -> Result<OrderWithLines, OrderRefusal> {
         let looked = self.look_at(buyer, lines).await?;
         let account = looked.priced.account.clone();
+        let order = self.quote_of(id, buyer, &looked).await?;
+        let (lines, new_customers) = self.quoted_lines(buyer, lines, looked).await?;
+        let new = NewOrder { order, lines };
+        let stored = self.store_quote(new, new_customers, claim).await?;
+        Ok(OrderWithLines {
+            order: stored.order,
+            lines: stored.lines,
+            account,
+        })
+    }
+
+    async fn quote_of(
+        &self,
+        id: OrderId,
+        buyer: Buyer,
+        looked: &Looked,
+    ) -> Result<Order, OrderRefusal> {
         let now = self.now();
         let quote_days = looked.catalogue.catalogue.quote_days;
-        let order = Order {
+        Ok(Order {
             id,
             number: self.number().await?,
             partner_id: buyer.partner_id,
@@ -192,10 +208,19 @@ impl Engine {
             created_at: now,
             changed_at: now,
             expires_at: now.plus(DAY * quote_days),
-        };
+        })
+    }
+
+    /// The lines as they are stored, and the customers that are to be made with them.
+    async fn quoted_lines(
+        &self,
+        buyer: Buyer,
+        lines: &[CartLine],
+        looked: Looked,
+    ) -> Result<(Vec<OrderLine>, Vec<Customer>), OrderRefusal> {
         let mut new_customers = Vec::new();
-        let mut order_lines = Vec::new();
-        let places = lines.iter().zip(&looked.prices).zip(looked.recipients);
+        let mut quoted = Vec::with_capacity(lines.len());
+        let places = lines.iter().zip(looked.priced.lines).zip(looked.recipients);
         for (place, ((line, price), recipient)) in places.enumerate() {
             let customer = match (recipient, &line.recipient) {
                 (None, Recipient::Reference { reference, name }) => Some(
@@ -204,47 +229,48 @@ impl Engine {
                 ),
                 (found, _) => found.map(|customer| customer.id),
             };
-            order_lines.push(OrderLine {
+            quoted.push(OrderLine {
                 place: place as i64,
                 product: line.product,
                 customer_id: customer,
                 details: details_json(&line.details)?,
-                price: *price,
+                price,
                 delivered_id: None,
                 delivered_at: None,
             });
         }
-        let expiry = self.job(JobKind::ExpireQuote, buyer.partner_id, id, order.expires_at);
-        let new = NewOrder {
-            order,
-            lines: order_lines,
-        };
-        let stored = self
-            .store
-            .write(now, move |transaction| {
-                Box::pin(async move {
-                    let mut new = new;
-                    let number = new.order.number;
-                    note_effect(transaction, claim.as_ref(), number, now).await?;
-                    for customer in &new_customers {
-                        let there = transaction.add_customer(customer).await?;
-                        for line in &mut new.lines {
-                            if line.customer_id == Some(customer.id) {
-                                line.customer_id = Some(there.id);
-                            }
+        Ok((quoted, new_customers))
+    }
+
+    /// Stores a quote with the job that lets it expire; gives it as it was stored: a customer may have
+    /// been made meanwhile.
+    async fn store_quote(
+        &self,
+        mut new: NewOrder,
+        new_customers: Vec<Customer>,
+        claim: Option<Claim>,
+    ) -> Result<NewOrder, StoreError> {
+        let (order, now) = (&new.order, self.now());
+        let kind = JobKind::ExpireQuote;
+        let expiry = self.job(kind, order.partner_id, order.id, order.expires_at);
+        let stored = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                let number = new.order.number;
+                note_effect(transaction, claim.as_ref(), number, now).await?;
+                for customer in &new_customers {
+                    let there = transaction.add_customer(customer).await?;
+                    for line in &mut new.lines {
+                        if line.customer_id == Some(customer.id) {
+                            line.customer_id = Some(there.id);
                         }
                     }
-                    transaction.add_order(&new).await?;
-                    transaction.add_job(&expiry).await?;
-                    Ok(new)
-                })
+                }
+                transaction.add_order(&new).await?;
+                transaction.add_job(&expiry).await?;
+                Ok(new)
             })
-            .await?;
-        Ok(OrderWithLines {
-            order: stored.order,
-            lines: stored.lines,
-            account,
-        })
+        });
+        stored.await
     }
 
     /// A customer that is to be made with the order; the same reference in two lines is one.
@@ -326,7 +352,6 @@ impl Engine {
         Ok(Looked {
             catalogue,
             recipients,
-            prices: prices.clone(),
             priced: PricedCart {
                 lines: prices,
                 totals,
