@@ -1,7 +1,7 @@
 //! From a cart to a quote: what was asked for, checked and priced by the catalogue that counts.
 
 use wayleave_core::{
-    CartLine, CustomerId, Existing, LineDetails, LineFault, LineMember, LinePrice, OrderId,
+    CartLine, Catalogue, CustomerId, Existing, LineDetails, LineFault, LineMember, LinePrice, OrderId,
     OrderState, PartnerId, Pricing, Recipient, Timestamp, Totals,
 };
 use wayleave_store::{
@@ -308,37 +308,8 @@ impl Engine {
             .read(move |reader| Box::pin(async move { look_up(reader, buyer, &wanted).await }))
             .await?;
         let recipients = check_recipients(buyer, lines, recipients)?;
-        if let Some(line) = existing.iter().position(|found| *found == Found::Foreign) {
-            let noun = match lines[line].details {
-                LineDetails::Upgrade { .. } => "pool",
-                _ => "instance",
-            };
-            return Err(OrderRefusal::NotFound(noun));
-        }
-        let catalogue_now = &catalogue.catalogue;
-        let list = catalogue_now.price_list(&account.price_list);
-        let list = list.ok_or(Refusal::NotFound { noun: "price list" })?;
-        let pricing = Pricing {
-            catalogue: catalogue_now,
-            list,
-            currency: account.currency.unwrap_or(catalogue_now.currency),
-            now,
-        };
-        let newest = catalogue_now.licence_versions.last();
-        let existing: Vec<Existing> = existing
-            .iter()
-            .map(|found| found.existing(newest.map(|newest| newest.name.as_str())))
-            .collect();
-        let prices = pricing
-            .lines(lines, &existing)
-            .map_err(OrderRefusal::Line)?;
-        let totals = pricing.totals(&prices).map_err(|error| {
-            OrderRefusal::Line(LineFault {
-                line: None,
-                member: LineMember::Lines,
-                why: error.to_string(),
-            })
-        })?;
+        check_existing(lines, &existing)?;
+        let (prices, totals) = price(lines, &existing, (&catalogue.catalogue, &account, now))?;
         if taken || names_twice(lines) {
             return Err(OrderRefusal::NameTaken);
         }
@@ -478,6 +449,49 @@ async fn look_up(
         });
     }
     Ok((recipients, existing, taken))
+}
+
+/// Whether everything that lines change is the partner's.
+fn check_existing(lines: &[CartLine], existing: &[Found]) -> Result<(), OrderRefusal> {
+    let foreign = existing.iter().position(|found| *found == Found::Foreign);
+    let Some(line) = foreign else { return Ok(()) };
+    let noun = match lines[line].details {
+        LineDetails::Upgrade { .. } => "pool",
+        _ => "instance",
+    };
+    Err(OrderRefusal::NotFound(noun))
+}
+
+/// What each line costs, and what they cost together.
+fn price(
+    lines: &[CartLine],
+    existing: &[Found],
+    (catalogue, account, now): (&Catalogue, &Account, Timestamp),
+) -> Result<(Vec<LinePrice>, Totals), OrderRefusal> {
+    let list = catalogue.price_list(&account.price_list);
+    let list = list.ok_or(Refusal::NotFound { noun: "price list" })?;
+    let pricing = Pricing {
+        catalogue,
+        list,
+        currency: account.currency.unwrap_or(catalogue.currency),
+        now,
+    };
+    let newest = catalogue.licence_versions.last();
+    let newest = newest.map(|newest| newest.name.as_str());
+    let existing: Vec<Existing> = existing
+        .iter()
+        .map(|found| found.existing(newest))
+        .collect();
+    let prices = pricing.lines(lines, &existing);
+    let prices = prices.map_err(OrderRefusal::Line)?;
+    let totals = pricing.totals(&prices).map_err(|error| {
+        OrderRefusal::Line(LineFault {
+            line: None,
+            member: LineMember::Lines,
+            why: error.to_string(),
+        })
+    })?;
+    Ok((prices, totals))
 }
 
 fn check_recipients(
