@@ -32,6 +32,17 @@ pub struct Acceptance {
     pub hook_url: Option<String>,
 }
 
+/// What is written when a quote is accepted.
+struct Accepted {
+    transition: Transition,
+    acceptance: Acceptance,
+    charge: Option<Charge>,
+    /// Where it is paid, and the mail that says so; `None`: it is begun at once.
+    invoice: Option<(String, Job)>,
+    /// What goes on with it where it is begun.
+    advance: Job,
+}
+
 /// What is to be done with an order next.
 #[derive(PartialEq, Debug)]
 enum Step {
@@ -82,38 +93,19 @@ impl Engine {
         }
         let charge = self.charge_for(&found, &acceptance)?;
         let is_begun = found.order.totals.total.is_zero() || charge.is_some();
-        let (id, partner_id) = (found.order.id, buyer.partner_id);
-        let transition = match is_begun {
-            true => quote.begin(),
-            false => quote.invoice(),
+        let id = found.order.id;
+        let accepted = Accepted {
+            transition: match is_begun {
+                true => quote.begin(),
+                false => quote.invoice(),
+            },
+            charge,
+            invoice: (!is_begun).then(|| self.invoice_of(&found)),
+            // The call below has the order to itself for the time of a lease.
+            advance: self.job(JobKind::Advance, buyer.partner_id, id, now.plus(LEASE)),
+            acceptance,
         };
-        // The call below has the order to itself for the time of a lease.
-        let advance = self.job(JobKind::Advance, partner_id, id, now.plus(LEASE));
-        let invoice = (!is_begun).then(|| self.invoice_of(&found));
-        let accepted = self
-            .store
-            .write(now, move |transaction| {
-                Box::pin(async move {
-                    transaction.move_order(transition, now).await?;
-                    note_effect(transaction, claim.as_ref(), number, now).await?;
-                    let hook = acceptance.hook_url.as_deref();
-                    transaction
-                        .accept_order(id, acceptance.auto_pay, hook)
-                        .await?;
-                    if let Some(charge) = &charge {
-                        transaction.add_charge(charge).await?;
-                    }
-                    if let Some((link, mail)) = &invoice {
-                        transaction.set_payment_link(id, link).await?;
-                        transaction.add_job(mail).await?;
-                    } else {
-                        transaction.add_job(&advance).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await;
-        match accepted {
+        match self.accept_quote(number, accepted, claim).await {
             Err(StoreError::Conflict) => {
                 let now_at = self.order(buyer, number).await?.order.state;
                 return Err(OrderRefusal::Processed(now_at));
@@ -131,6 +123,35 @@ impl Engine {
             }),
             _ => Ok(accepted),
         }
+    }
+
+    async fn accept_quote(
+        &self,
+        number: i64,
+        accepted: Accepted,
+        claim: Option<Claim>,
+    ) -> Result<(), StoreError> {
+        let (id, now) = (accepted.transition.order(), self.now());
+        let written = self.store.write(now, move |transaction| {
+            Box::pin(async move {
+                transaction.move_order(accepted.transition, now).await?;
+                note_effect(transaction, claim.as_ref(), number, now).await?;
+                let Acceptance { auto_pay, hook_url } = &accepted.acceptance;
+                let hook = hook_url.as_deref();
+                transaction.accept_order(id, *auto_pay, hook).await?;
+                if let Some(charge) = &accepted.charge {
+                    transaction.add_charge(charge).await?;
+                }
+                match &accepted.invoice {
+                    Some((link, mail)) => {
+                        transaction.set_payment_link(id, link).await?;
+                        transaction.add_job(mail).await
+                    }
+                    None => transaction.add_job(&accepted.advance).await,
+                }
+            })
+        });
+        written.await
     }
 
     /// A charge of all that an order costs, which the processor has not been asked for yet.
