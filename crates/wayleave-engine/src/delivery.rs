@@ -599,35 +599,9 @@ async fn write(
     now: Timestamp,
 ) -> Result<String, StoreError> {
     match delivery {
-        Delivery::NewInstance(instance, jobs) => {
-            transaction
-                .add_instance(instance)
-                .await
-                .map_err(|error| match error {
-                    StoreError::Conflict => StoreError::Refused("the name was taken meanwhile"),
-                    other => other,
-                })?;
-            let name = &instance.account_name;
-            transaction.release_name(name, instance.order_id).await?;
-            for job in jobs {
-                transaction.add_job(job).await?;
-            }
-            Ok(instance.id.to_string())
-        }
+        Delivery::NewInstance(instance, jobs) => write_new(transaction, instance, jobs).await,
         Delivery::ChangedInstance(seen, instance, jobs) => {
-            // Somebody else may have changed it since: then it is looked at again.
-            transaction.hold_instance(seen).await?;
-            transaction
-                .change_instance(instance)
-                .await
-                .map_err(|error| match error {
-                    StoreError::NotFound => StoreError::Refused("the instance is no longer there"),
-                    other => other,
-                })?;
-            for job in jobs {
-                transaction.add_job(job).await?;
-            }
-            Ok(instance.id.to_string())
+            write_changed(transaction, (seen, instance), jobs).await
         }
         Delivery::Licences {
             pool,
@@ -661,18 +635,7 @@ async fn write(
                 .await?;
             Ok(pool.to_string())
         }
-        Delivery::Purchase(purchase) => {
-            let bought = transaction
-                .reader()
-                .purchases_of(purchase.reader_id)
-                .await?;
-            let is_same = |known: &Purchase| counts(known, purchase.resource_id, now);
-            if bought.iter().any(is_same) {
-                return Err(StoreError::Refused("the page was bought meanwhile"));
-            }
-            transaction.add_purchase(purchase).await?;
-            Ok(purchase.id.to_string())
-        }
+        Delivery::Purchase(purchase) => write_purchase(transaction, purchase, now).await,
         Delivery::Subscription(bought, before, telling) => {
             transaction.extend_subscription(bought, *before).await?;
             telling.tell(transaction, bought).await?;
@@ -684,4 +647,55 @@ async fn write(
             Ok(term.id.to_string())
         }
     }
+}
+
+async fn write_new(
+    transaction: &mut Transaction,
+    instance: &Instance,
+    jobs: &[Job],
+) -> Result<String, StoreError> {
+    let added = transaction.add_instance(instance).await;
+    added.map_err(|error| match error {
+        StoreError::Conflict => StoreError::Refused("the name was taken meanwhile"),
+        other => other,
+    })?;
+    let name = &instance.account_name;
+    transaction.release_name(name, instance.order_id).await?;
+    for job in jobs {
+        transaction.add_job(job).await?;
+    }
+    Ok(instance.id.to_string())
+}
+
+async fn write_changed(
+    transaction: &mut Transaction,
+    (seen, instance): (&Instance, &Instance),
+    jobs: &[Job],
+) -> Result<String, StoreError> {
+    // Somebody else may have changed it since: then it is looked at again.
+    transaction.hold_instance(seen).await?;
+    let changed = transaction.change_instance(instance).await;
+    changed.map_err(|error| match error {
+        StoreError::NotFound => StoreError::Refused("the instance is no longer there"),
+        other => other,
+    })?;
+    for job in jobs {
+        transaction.add_job(job).await?;
+    }
+    Ok(instance.id.to_string())
+}
+
+async fn write_purchase(
+    transaction: &mut Transaction,
+    purchase: &Purchase,
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    let reader = transaction.reader();
+    let bought = reader.purchases_of(purchase.reader_id).await?;
+    let is_same = |known: &Purchase| counts(known, purchase.resource_id, now);
+    if bought.iter().any(is_same) {
+        return Err(StoreError::Refused("the page was bought meanwhile"));
+    }
+    transaction.add_purchase(purchase).await?;
+    Ok(purchase.id.to_string())
 }
