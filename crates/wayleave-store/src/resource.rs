@@ -34,6 +34,32 @@ macro_rules! select_resources {
     };
 }
 
+/// Runs a statement over all that is stored of a page, in the order of a [`Row`].
+macro_rules! write_resource {
+    ($link:expr, $sql:literal, $resource:expr) => {
+        execute!(
+            $link,
+            $sql,
+            $resource.id.to_string(),
+            $resource.property_id.to_string(),
+            &$resource.key,
+            &$resource.name,
+            i64::from($resource.active),
+            &$resource.url,
+            &$resource.title,
+            &$resource.byline,
+            &$resource.description,
+            $resource.published_at.micros(),
+            &$resource.pricing_group,
+            write_pricing(&$resource.pricing)?,
+            &$resource.paywall_description,
+            &$resource.paywall_short_description,
+            $resource.origin.as_str(),
+            $resource.changed_at.micros()
+        )
+    };
+}
+
 fn from_row(row: Row) -> Result<Resource, StoreError> {
     Ok(Resource {
         id: StoreError::read("resource", &row.0)?,
@@ -116,7 +142,7 @@ impl Reader {
 impl Transaction {
     /// Adds a page; [`StoreError::Conflict`] when the property has one of this key.
     pub async fn add_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
-        let added = execute!(
+        let added = write_resource!(
             self.link(),
             "INSERT INTO resource
                  (id, property_id, external_key, name, active, url, title, byline, description,
@@ -124,22 +150,7 @@ impl Transaction {
                   paywall_short_description, origin, changed_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              ON CONFLICT (property_id, external_key) DO NOTHING",
-            resource.id.to_string(),
-            resource.property_id.to_string(),
-            &resource.key,
-            &resource.name,
-            i64::from(resource.active),
-            &resource.url,
-            &resource.title,
-            &resource.byline,
-            &resource.description,
-            resource.published_at.micros(),
-            &resource.pricing_group,
-            write_pricing(&resource.pricing)?,
-            &resource.paywall_description,
-            &resource.paywall_short_description,
-            resource.origin.as_str(),
-            resource.changed_at.micros()
+            resource
         )?;
         must_touch(added, StoreError::Conflict)?;
         self.resource_changed(resource.property_id, &resource.key);
@@ -164,27 +175,14 @@ impl Transaction {
 
     /// Writes a page anew, found by its id; [`StoreError::NotFound`] when there is none.
     pub async fn change_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
-        let found = execute!(
+        let found = write_resource!(
             self.link(),
             "UPDATE resource
-             SET name = $2, active = $3, url = $4, title = $5, byline = $6, description = $7,
-                 published_at = $8, pricing_group = $9, pricing = $10, paywall_description = $11,
-                 paywall_short_description = $12, origin = $13, changed_at = $14
-             WHERE id = $1",
-            resource.id.to_string(),
-            &resource.name,
-            i64::from(resource.active),
-            &resource.url,
-            &resource.title,
-            &resource.byline,
-            &resource.description,
-            resource.published_at.micros(),
-            &resource.pricing_group,
-            write_pricing(&resource.pricing)?,
-            &resource.paywall_description,
-            &resource.paywall_short_description,
-            resource.origin.as_str(),
-            resource.changed_at.micros()
+             SET name = $4, active = $5, url = $6, title = $7, byline = $8, description = $9,
+                 published_at = $10, pricing_group = $11, pricing = $12, paywall_description = $13,
+                 paywall_short_description = $14, origin = $15, changed_at = $16
+             WHERE id = $1 AND property_id = $2 AND external_key = $3",
+            resource
         )?;
         must_touch(found, StoreError::NotFound)?;
         self.resource_changed(resource.property_id, &resource.key);
