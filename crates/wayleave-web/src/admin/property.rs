@@ -47,14 +47,18 @@ impl Desk<'_> {
         read.await.map_err(|error| fault(error.into()))
     }
 
-    pub(super) async fn property(&self, id: &str) -> Result<Answer, Fault> {
+    async fn stored_property(&self, id: &str) -> Result<Property, Fault> {
         let id = self.property_id(id)?;
-        let found = self
+        let read = self
             .engine
             .store()
             .read(move |reader| Box::pin(reader.property(id)));
-        let found = found.await.map_err(|error| fault(error.into()))?;
-        let property = found.ok_or(Fault::NotFound)?;
+        let found = read.await.map_err(|error| fault(error.into()))?;
+        found.ok_or(Fault::NotFound)
+    }
+
+    pub(super) async fn property(&self, id: &str) -> Result<Answer, Fault> {
+        let property = self.stored_property(id).await?;
         Ok(answer::json(StatusCode::OK, &body(&property)))
     }
 
@@ -91,13 +95,7 @@ impl Desk<'_> {
     }
 
     pub(super) async fn settings(&self, id: &str) -> Result<Answer, Fault> {
-        let id = self.property_id(id)?;
-        let found = self
-            .engine
-            .store()
-            .read(move |reader| Box::pin(reader.property(id)));
-        let found = found.await.map_err(|error| fault(error.into()))?;
-        let property = found.ok_or(Fault::NotFound)?;
+        let property = self.stored_property(id).await?;
         Ok(answer::json(StatusCode::OK, &settings_body(&property)?))
     }
 
