@@ -46,6 +46,14 @@ impl HeldProperty {
             settings,
         })
     }
+
+    /// How it is called towards readers.
+    pub fn title(&self) -> &str {
+        match self.settings.title.as_str() {
+            "" => &self.name,
+            title => title,
+        }
+    }
 }
 
 /// Every property of the environment.

@@ -69,11 +69,6 @@ fn sent_to(address: &str) -> Answer {
 }
 
 fn page(status: StatusCode, from: &CameFrom, way: &str) -> Answer {
-    let settings = &from.property.settings;
-    let site = match settings.title.as_str() {
-        "" => from.property.name.as_str(),
-        title => title,
-    };
     let resource = from.resource.as_deref();
     let title = resource.map_or("", |resource| match resource.title.as_str() {
         "" => &resource.name,
@@ -84,7 +79,7 @@ fn page(status: StatusCode, from: &CameFrom, way: &str) -> Answer {
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{site}</title>\
          <meta name=\"robots\" content=\"noindex\"></head><body><h1>{title}</h1><p>{about}</p>\
          <p>This page is not free, or asks who you are.</p>{way}</body></html>\n",
-        site = escaped(site),
+        site = escaped(from.property.title()),
         title = escaped(title),
         about = escaped(about),
     );

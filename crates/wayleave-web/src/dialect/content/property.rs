@@ -1,7 +1,7 @@
 //! `GET /api/Property/{accessKey}`.
 
 use serde_json::{Value, json};
-use wayleave_core::{PricingGroup, PropertySettings, ResourcePricing, SubscriptionGroup};
+use wayleave_core::{PricingGroup, ResourcePricing, SubscriptionGroup};
 use wayleave_engine::HeldProperty;
 
 use super::{Call, Reply, dollars, fraction, shape};
@@ -18,7 +18,7 @@ pub(super) fn body(property: &HeldProperty) -> Value {
     let pricing = settings.pricing_groups.iter().map(pricing_group);
     json!({
         "Name": property.name,
-        "Title": title(property, settings),
+        "Title": property.title(),
         "DynamicallyCreateResources": settings.dynamic_creation,
         "EnableQuota": settings.quota.enabled,
         "EnableSubscriptions": settings.subscriptions,
@@ -30,13 +30,6 @@ pub(super) fn body(property: &HeldProperty) -> Value {
         "SubscriptionGroups": subscriptions.collect::<Vec<_>>(),
         "PricingGroups": pricing.collect::<Vec<_>>(),
     })
-}
-
-fn title<'a>(property: &'a HeldProperty, settings: &'a PropertySettings) -> &'a str {
-    match settings.title.as_str() {
-        "" => &property.name,
-        title => title,
-    }
 }
 
 fn subscription_group(group: &SubscriptionGroup) -> Value {
