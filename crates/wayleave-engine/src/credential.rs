@@ -59,6 +59,25 @@ pub struct NewCredential {
     pub callback_url: Option<String>,
 }
 
+impl NewCredential {
+    /// One with a secret that is made, as is usual for its audience, without scopes and limits.
+    pub fn usual(integration_id: IntegrationId, audience: Audience) -> Self {
+        NewCredential {
+            integration_id,
+            property_id: None,
+            customer_id: None,
+            name: String::new(),
+            audience,
+            schemes: None,
+            scopes: ScopeSet::default(),
+            expires_at: None,
+            imported: None,
+            public_key: None,
+            callback_url: None,
+        }
+    }
+}
+
 /// The public half of a key pair that a partner signs messages with (RFC 9421).
 #[derive(Debug)]
 pub struct RegisteredKey {

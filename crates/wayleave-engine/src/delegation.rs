@@ -49,17 +49,10 @@ impl Engine {
             });
         }
         let new = NewCredential {
-            integration_id: caller.integration_id(),
-            property_id: None,
             customer_id: Some(delegation.customer),
             name: delegation.name,
-            audience: Audience::Platform,
-            schemes: None,
             scopes: delegation.scopes,
-            expires_at: None,
-            imported: None,
-            public_key: None,
-            callback_url: None,
+            ..NewCredential::usual(caller.integration_id(), Audience::Platform)
         };
         self.create_credential_once(by, new, claim).await
     }

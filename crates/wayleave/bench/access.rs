@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wayleave_core::{
-    Audience, Environment, OriginSet, PropertyId, PropertySettings, ResourceUpdate, ScopeSet,
+    Audience, Environment, OriginSet, PropertyId, PropertySettings, ResourceUpdate,
 };
 use wayleave_engine::{Actor, Engine, NewCredential, Operators, StoreRuntime};
 
@@ -77,17 +77,8 @@ async fn property(engine: &Engine) -> Result<(PropertyId, (String, String)), Fai
     tokio::time::sleep(FOLLOWED).await;
     let integration = engine.create_integration(&by, partner, "Benchmark").await?;
     let new = NewCredential {
-        integration_id: integration.id,
         property_id: Some(property),
-        customer_id: None,
-        name: String::new(),
-        audience: Audience::Access,
-        schemes: None,
-        scopes: ScopeSet::default(),
-        expires_at: None,
-        imported: None,
-        public_key: None,
-        callback_url: None,
+        ..NewCredential::usual(integration.id, Audience::Access)
     };
     let issued = engine.create_credential(&by, new).await?;
     let id = issued.credential.credential.public_id.to_string();

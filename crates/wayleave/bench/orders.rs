@@ -55,19 +55,7 @@ async fn buyer(engine: &Engine) -> Result<(Buyer, String), Failure> {
     let by = Actor::system();
     let partner = engine.create_partner(&by, "Benchmark").await?.id;
     let integration = engine.create_integration(&by, partner, "Benchmark").await?;
-    let new = NewCredential {
-        integration_id: integration.id,
-        property_id: None,
-        customer_id: None,
-        name: String::new(),
-        audience: Audience::Platform,
-        schemes: None,
-        scopes: ScopeSet::default(),
-        expires_at: None,
-        imported: None,
-        public_key: None,
-        callback_url: None,
-    };
+    let new = NewCredential::usual(integration.id, Audience::Platform);
     let issued = engine.create_credential(&by, new).await?;
     let public_id = issued.credential.credential.public_id.to_string();
     let secret = issued.secret.ok_or("the credential has no secret")?;

@@ -27,7 +27,7 @@ use wayleave::config::{available_threads, default_master_key};
 use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings};
 use wayleave::ports::{SystemClock, SystemRandomness};
 use wayleave_core::{
-    Audience, Environment, IntegrationId, Membership, PartnerId, ScopeSet, Timestamp,
+    Audience, Environment, IntegrationId, Membership, PartnerId, Timestamp,
 };
 use wayleave_engine::{
     Algorithm, Clock, CredentialWithSecrets, Database, Engine, Integration, IssuedCredential,
@@ -151,19 +151,7 @@ fn drafts(
     integration_id: IntegrationId,
     count: usize,
 ) -> Result<Vec<IssuedCredential>, Refusal> {
-    let new = || NewCredential {
-        integration_id,
-        property_id: None,
-        customer_id: None,
-        name: String::new(),
-        audience: Audience::Management,
-        schemes: None,
-        scopes: ScopeSet::default(),
-        expires_at: None,
-        imported: None,
-        public_key: None,
-        callback_url: None,
-    };
+    let new = || NewCredential::usual(integration_id, Audience::Management);
     (0..count)
         .map(|_| engine.draft_credential(partner_id, new()))
         .collect()

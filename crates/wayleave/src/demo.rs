@@ -437,17 +437,10 @@ async fn hand_out_keys(engine: &Engine, property: PropertyId) -> Result<(), Refu
             None => *integration.insert(demo_integration(engine).await?),
         };
         let new = NewCredential {
-            integration_id,
             property_id: audience.has_guid().then_some(property),
-            customer_id: None,
-            name: String::new(),
-            audience,
             schemes,
-            scopes: ScopeSet::default(),
-            expires_at: None,
             imported: Some(pair),
-            public_key: None,
-            callback_url: None,
+            ..NewCredential::usual(integration_id, audience)
         };
         engine.create_credential(&Actor::system(), new).await?;
     }

@@ -1,6 +1,6 @@
 //! `GET /auth/check`: the question of another proxy.
 
-use wayleave_core::{Audience, Environment, IntegrationId, ScopeSet};
+use wayleave_core::{Audience, Environment, IntegrationId};
 use wayleave_engine::NewCredential;
 use wayleave_testkit::{Call, DatabaseKind, Signer};
 
@@ -43,19 +43,10 @@ fn a_credential_in_memory_only_signs_until_the_restart() {
     let owned = node.keys(Environment::Live, Audience::Management);
     let drafted = engine.draft_credential(
         owned.partner.parse().unwrap(),
-        NewCredential {
-            integration_id: IntegrationId::new(engine.now(), [1; 10]),
-            property_id: None,
-            customer_id: None,
-            name: String::new(),
-            audience: Audience::Management,
-            schemes: None,
-            scopes: ScopeSet::default(),
-            expires_at: None,
-            imported: None,
-            public_key: None,
-            callback_url: None,
-        },
+        NewCredential::usual(
+            IntegrationId::new(engine.now(), [1; 10]),
+            Audience::Management,
+        ),
     );
     let drafted = drafted.unwrap();
     let public_id = drafted.credential.credential.public_id.to_string();
