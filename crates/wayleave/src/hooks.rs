@@ -11,7 +11,7 @@ mod page;
 mod target;
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -104,19 +105,29 @@ impl<N: Network> HookCaller<N> {
         }
     }
 
-    /// Sends a request and gives the status of its answer.
-    async fn send(&self, target: &Target, asked: &Asked<'_>) -> Result<StatusCode, String> {
+    /// Connects to a target, sends a request, and has its answer read.
+    async fn exchange<T, R>(
+        &self,
+        target: &Target,
+        request: Request<Empty<Bytes>>,
+        read: impl FnOnce(Response<Incoming>) -> R,
+    ) -> Result<T, String>
+    where
+        R: Future<Output = Result<T, String>>,
+    {
         let stream = self.connect(target).await?;
         match target.is_tls {
-            false => exchange(target, asked, stream).await,
-            true => exchange(target, asked, self.secure(target, stream).await?).await,
+            false => drive(stream, request, read).await,
+            true => drive(self.secure(target, stream).await?, request, read).await,
         }
     }
 
-    /// The same with an end to waiting.
+    /// Sends a request and gives the status of its answer, with an end to waiting.
     async fn ask(&self, url: &str, asked: &Asked<'_>) -> Result<StatusCode, String> {
         let target = Target::parse(url, self.to_loopback)?;
-        match timeout(TIMEOUT, self.send(&target, asked)).await {
+        let request = asked.request(&target)?;
+        let status = |answer: Response<Incoming>| ready(Ok(answer.status()));
+        match timeout(TIMEOUT, self.exchange(&target, request, status)).await {
             Ok(sent) => sent,
             Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
         }
@@ -207,10 +218,15 @@ impl Asked<'_> {
     }
 }
 
-/// Sends a request and gives the status of its answer.
-async fn exchange<S>(target: &Target, asked: &Asked<'_>, stream: S) -> Result<StatusCode, String>
+/// Sends a request over a connection and has its answer read; the connection goes on meanwhile.
+async fn drive<S, T, R>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+    read: impl FnOnce(Response<Incoming>) -> R,
+) -> Result<T, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    R: Future<Output = Result<T, String>>,
 {
     let broken = |error: hyper::Error| format!("the call broke: {error}");
     let (mut sender, connection) = http1::Builder::new()
@@ -218,14 +234,15 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
-    let request = asked.request(target)?;
     let driving = async {
         // How it ended is what the request hears.
         let _ = connection.await;
         pending::<Infallible>().await
     };
+    let reading = async { read(sender.send_request(request).await.map_err(broken)?).await };
     tokio::select! {
-        answer = sender.send_request(request) => Ok(answer.map_err(broken)?.status()),
+        biased;
+        read = reading => read,
         never = driving => match never {},
     }
 }

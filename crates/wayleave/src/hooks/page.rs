@@ -1,22 +1,16 @@
 //! Reads pages of content sites, with the same care for where they are: what a page is read from is a
 //! place of its property, named by an administrator, but names resolve to what they like.
 
-use std::convert::Infallible;
-use std::future::pending;
-
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use wayleave_engine::{Fetched, PageReader};
 use wayleave_store::BoxFuture;
 
 use super::target::Target;
-use super::{HEAD_BYTES, HookCaller, Network};
+use super::{HookCaller, Network};
 
 /// How much of a page is read: what a page says of itself stands in its head.
 const PAGE_BYTES: usize = 512 * 1024;
@@ -30,44 +24,20 @@ impl<N: Network> PageReader for HookCaller<N> {
                 Ok(target) => target,
                 Err(why) => return Ok(Fetched::NoPage(why)),
             };
-            let stream = self.connect(&target).await?;
-            match target.is_tls {
-                false => ask(&target, stream).await,
-                true => ask(&target, self.secure(&target, stream).await?).await,
-            }
+            self.exchange(&target, request(&target)?, judge).await
         })
     }
 }
 
-async fn ask<S>(target: &Target, stream: S) -> Result<Fetched, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let broken = |error: hyper::Error| format!("the call broke: {error}");
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
+fn request(target: &Target) -> Result<Request<Empty<Bytes>>, String> {
     let request = Request::builder()
         .uri(target.path.as_str())
         .header(HOST, &target.authority)
         .header(USER_AGENT, "Wayleave")
         .header(ACCEPT, "text/html, application/xhtml+xml")
         .header(ACCEPT_ENCODING, "identity")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let driving = async {
-        // How it ended is what the request hears.
-        let _ = connection.await;
-        pending::<Infallible>().await
-    };
-    let reading = async { judge(sender.send_request(request).await.map_err(broken)?).await };
-    tokio::select! {
-        biased;
-        read = reading => read,
-        never = driving => match never {},
-    }
+        .body(Empty::new());
+    request.map_err(|error| error.to_string())
 }
 
 async fn judge(answer: Response<Incoming>) -> Result<Fetched, String> {
