@@ -16,8 +16,8 @@ use wayleave_core::{
 use wayleave_protocol::callback::{self, CallbackRequest};
 use wayleave_protocol::guid;
 use wayleave_store::{
-    Callback, CallbackKey, CallbackKind, CredentialWithSecrets, Job, Queued, Store,
-    StoreError, Transaction,
+    Callback, CallbackKey, CallbackKind, CredentialWithSecrets, Job, Queued, Store, StoreError,
+    Transaction,
 };
 
 use crate::Refusal;

@@ -1,12 +1,10 @@
 //! From a cart to a quote: what was asked for, checked and priced by the catalogue that counts.
 
 use wayleave_core::{
-    CartLine, Catalogue, CustomerId, Existing, LineDetails, LineFault, LineMember, LinePrice, OrderId,
-    OrderState, PartnerId, Pricing, Recipient, Timestamp, Totals,
+    CartLine, Catalogue, CustomerId, Existing, LineDetails, LineFault, LineMember, LinePrice,
+    OrderId, OrderState, PartnerId, Pricing, Recipient, Timestamp, Totals,
 };
-use wayleave_store::{
-    Account, Customer, NewOrder, Order, OrderLine, Reader, StoreError,
-};
+use wayleave_store::{Account, Customer, NewOrder, Order, OrderLine, Reader, StoreError};
 
 use crate::Refusal;
 use crate::caller::Admitted;

@@ -26,9 +26,7 @@ use serde_json::{Value, json};
 use wayleave::config::{available_threads, default_master_key};
 use wayleave::node::{AddressSettings, EnvironmentSettings, Node, NodeSettings};
 use wayleave::ports::{SystemClock, SystemRandomness};
-use wayleave_core::{
-    Audience, Environment, IntegrationId, Membership, PartnerId, Timestamp,
-};
+use wayleave_core::{Audience, Environment, IntegrationId, Membership, PartnerId, Timestamp};
 use wayleave_engine::{
     Algorithm, Clock, CredentialWithSecrets, Database, Engine, Integration, IssuedCredential,
     NewCredential, Operators, Partner, Refusal, Store, StoreRuntime,
