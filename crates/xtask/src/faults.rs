@@ -4,7 +4,6 @@
 //! `docs/reliability.json`.
 
 mod api;
-mod chance;
 mod ledger;
 mod load;
 mod options;
@@ -22,9 +21,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::bench::machine::machine;
 use crate::bench::scratch::{Scratch, Server};
 use crate::command::{command, quiet};
+use crate::malformed::kit::chance::Chance;
 use crate::test::repository_root;
 
-use chance::Chance;
 use ledger::{Ledger, Loss, Violation};
 use load::{Desk, under_load};
 use options::Engine;
@@ -126,15 +125,14 @@ impl<'a> Trial<'a> {
         scratch: &'a Scratch,
         program: &Path,
     ) -> Result<Trial<'a>, String> {
-        let chance = Chance::new(seed);
-        let desk = |number: usize| Desk::new(number, chance.branch(number as u64 + 1));
+        let desk = |number: usize| Desk::new(number, Chance::of(seed, number as u64 + 1));
         Ok(Trial {
             options,
             site: Site::new(scratch, program, engine)?,
             desks: (0..DESKS).map(desk).collect(),
             trails: Default::default(),
             tally: Tally::new(engine, seed),
-            chance,
+            chance: Chance::of(seed, 0),
         })
     }
 
@@ -189,10 +187,15 @@ impl<'a> Trial<'a> {
 
     /// How many callers there are this time, and for how long.
     fn draw(&mut self) -> (usize, Duration) {
-        let desks = self.chance.between(FEWEST_DESKS, DESKS as u64) as usize;
+        let desks = self.between(FEWEST_DESKS, DESKS as u64) as usize;
         let (least, most) = (self.options.load_ms.start(), self.options.load_ms.end());
-        let load = self.chance.between(*least, *most);
+        let load = self.between(*least, *most);
         (desks, Duration::from_millis(load))
+    }
+
+    /// A number from `least` to `most`.
+    fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.chance.below((most - least + 1) as usize) as u64
     }
 
     /// SIGKILL at some moment, and a new start.
@@ -249,7 +252,7 @@ impl<'a> Trial<'a> {
     /// Stops PostgreSQL as a crash would, and starts it again.
     fn stop_database(&mut self) -> Result<(), String> {
         let (count, load) = self.draw();
-        let down = Duration::from_millis(self.chance.between(300, 1500));
+        let down = Duration::from_millis(self.between(300, 1500));
         self.desks
             .iter_mut()
             .for_each(|desk| desk.is_in_outage = true);

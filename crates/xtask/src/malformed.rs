@@ -3,7 +3,7 @@
 //! the API behind sees nothing that a strict reader of the client's bytes would not see, memory stays
 //! flat, and good requests are answered afterwards.
 
-mod kit;
+pub(crate) mod kit;
 
 use std::fs;
 use std::path::PathBuf;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::api::{Addresses, Api, ENVIRONMENTS, Reply, parsed, token};
-use super::chance::Chance;
 use super::ledger::{Act, Ledger, Loss, Noun, Outcome, Pair, Standing, Unborn, Violation};
 use crate::bench::client::Answer;
+use crate::malformed::kit::chance::Chance;
 
 /// How many good secrets a credential may have.
 const MOST_LIVE: usize = 5;

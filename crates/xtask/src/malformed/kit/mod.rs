@@ -2,7 +2,7 @@
 //! a few thousand with the same code.
 
 mod api;
-mod chance;
+pub(crate) mod chance;
 mod generator;
 mod strict;
 
