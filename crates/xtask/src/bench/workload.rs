@@ -48,20 +48,12 @@ impl Workload {
         environment: Option<&Environment>,
     ) -> Result<Workload, String> {
         let protected_path = environment.map(|test| test.protected_path.clone());
-        let mut workload = Workload {
-            target,
-            address: address.to_owned(),
-            file,
+        Workload {
             keys: shuffled(keys),
-            questions: Vec::new(),
             protected_path: protected_path.unwrap_or_default(),
-            made: Instant::now(),
-            requests: Vec::new(),
-            once: ONCE_AT_FIRST,
-            nonce: 0,
-        };
-        workload.make()?;
-        Ok(workload)
+            ..Workload::of(target, address, file)
+        }
+        .made()
     }
 
     /// Questions to the access API, each signed by one key set: paths with their queries.
@@ -72,20 +64,12 @@ impl Workload {
         key: Key,
         questions: Vec<String>,
     ) -> Result<Workload, String> {
-        let mut workload = Workload {
-            target,
-            address: address.to_owned(),
-            file,
+        Workload {
             keys: vec![key],
             questions,
-            protected_path: String::new(),
-            made: Instant::now(),
-            requests: Vec::new(),
-            once: ONCE_AT_FIRST,
-            nonce: 0,
-        };
-        workload.make()?;
-        Ok(workload)
+            ..Workload::of(target, address, file)
+        }
+        .made()
     }
 
     /// One request that may be sent again and again.
@@ -95,7 +79,15 @@ impl Workload {
         file: PathBuf,
         request: String,
     ) -> Result<Workload, String> {
-        let mut workload = Workload {
+        Workload {
+            requests: vec![request],
+            ..Workload::of(target, address, file)
+        }
+        .made()
+    }
+
+    fn of(target: Target, address: &str, file: PathBuf) -> Workload {
+        Workload {
             target,
             address: address.to_owned(),
             file,
@@ -103,12 +95,15 @@ impl Workload {
             questions: Vec::new(),
             protected_path: String::new(),
             made: Instant::now(),
-            requests: vec![request],
+            requests: Vec::new(),
             once: ONCE_AT_FIRST,
             nonce: 0,
-        };
-        workload.make()?;
-        Ok(workload)
+        }
+    }
+
+    fn made(mut self) -> Result<Workload, String> {
+        self.make()?;
+        Ok(self)
     }
 
     /// Makes twice as many requests that count once as the last visit took.
