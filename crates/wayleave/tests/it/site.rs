@@ -51,6 +51,11 @@ impl Site {
         }
     }
 
+    /// Puts the settings of its property.
+    pub(crate) fn put_settings(&self, settings: &Value) {
+        put_settings(&self.node, self.environment, &self.property, settings);
+    }
+
     /// The moment of the node's clock, in Unix seconds.
     pub(crate) fn now_s(&self) -> i64 {
         wayleave_engine::Clock::now(&*self.node.clock).unix_s()
@@ -77,4 +82,16 @@ impl Site {
     pub(crate) fn put(&self, key: &str, body: Value) -> Answer {
         self.manage("PUT", &format!("/Resource/{key}"), Some(body))
     }
+}
+
+/// Puts the settings of a property.
+pub(crate) fn put_settings(
+    node: &TestNode,
+    environment: Environment,
+    property: &str,
+    settings: &Value,
+) {
+    let target = format!("/{environment}/v1/properties/{property}/settings");
+    let body = Some(settings.clone());
+    node.operate("POST", &target, body).expect(200);
 }

@@ -71,14 +71,11 @@ fn html(body: &str) -> Page {
 
 /// A property at an origin, with settings.
 fn open(node: TestNode, origin: &str, settings: &Value) -> Site {
-    let mut site = Site::open(node);
-    let text = settings.to_string().replace('\'', "''");
-    let sql = format!(
-        "UPDATE property SET settings = '{text}', origins = '{origin}' WHERE id = '{}'",
-        site.property
-    );
-    site.node.database(site.environment).run(&sql);
-    site.node.restart();
+    let site = Site::open(node);
+    let target = format!("/{}/v1/properties/{}/change", site.environment, site.property);
+    let origins = json!({ "origins": origin });
+    site.node.operate("POST", &target, Some(origins)).expect(200);
+    site.put_settings(settings);
     site
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wayleave_core::{Environment, PropertyId, ReaderId};
-use wayleave_engine::{Actor, Clock, NewReader, ReaderChange, pretended_card};
+use wayleave_engine::{Actor, NewReader, ReaderChange, pretended_card};
 use wayleave_testkit::Answer;
 
 use crate::callback_receiver::Receiver;
 use crate::cli_admin::{document, refused, run, text, word};
 use crate::harness::{Keys, NOW_S, PROPERTY_ADMINISTRATOR, TestNode, on_both_databases, wait_for};
+use crate::site::put_settings;
 
 const TEST: Environment = Environment::Test;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -153,28 +154,19 @@ fn property(node: &TestNode, partner: &str) -> String {
     let made = json!({ "partner": partner, "name": "Harbour Daily" });
     let made = node.operate("POST", "/test/v1/properties", Some(made));
     let id = word(&made.expect(201).json(), "id");
-    put_settings(node, id.parse().expect("an id"));
+    put_settings(node, TEST, &id, &settings());
     id
 }
 
-fn put_settings(node: &TestNode, id: PropertyId) {
-    let settings = json!({
+fn settings() -> Value {
+    json!({
         "subscriptions": true,
         "subscription_groups": [
             { "id": ALL, "key": "all-access", "name": "all-access", "title": "All", "price_minor": 750 },
             { "id": PRINT, "key": "weekend", "name": "print-weekend", "title": "Print", "price_minor": 400, "fulfilled_outside": true },
         ],
         "pricing_groups": [{ "id": STANDARD, "name": "Standard", "default": true, "pricing": { "model": "Free" } }],
-    });
-    let (engine, text) = (node.engine(TEST), settings.to_string());
-    let now = Clock::now(&*node.clock);
-    let put = engine.store().write(now, move |transaction| {
-        Box::pin(async move { transaction.put_settings(id, 0, &text).await })
-    });
-    wait_for(put).expect("put");
-    let target = format!("/test/v1/properties/{id}/change");
-    let renamed = json!({ "name": "Harbour Daily" });
-    node.operate("POST", &target, Some(renamed)).expect(200);
+    })
 }
 
 const ALL: &str = "0a1f0c58-92d4-4b7e-a3f6-0c5d8e7b9a12";

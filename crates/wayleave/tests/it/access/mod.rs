@@ -50,10 +50,10 @@ impl Paper {
 
     /// With other settings.
     fn open_with(node: TestNode, change: impl FnOnce(&mut Value)) -> Self {
-        let mut site = Site::open(node);
+        let site = Site::open(node);
         let mut settings = settings();
         change(&mut settings);
-        put_settings(&mut site, &settings);
+        site.put_settings(&settings);
         for page in ["Story-1", "Story-2", "Story-3", "Story-4"] {
             let url = format!("https://news.example/{page}");
             let body = json!({ "Name": page, "URL": url });
@@ -63,10 +63,10 @@ impl Paper {
     }
 
     /// Puts other settings.
-    fn change(&mut self, change: impl FnOnce(&mut Value)) {
+    fn change(&self, change: impl FnOnce(&mut Value)) {
         let mut settings = settings();
         change(&mut settings);
-        put_settings(&mut self.site, &settings);
+        self.site.put_settings(&settings);
     }
 
     /// What a site is answered that asks about a page. `query`: without question mark.
@@ -134,17 +134,6 @@ impl Paper {
         let body = json!({ "resource": page });
         self.operate("POST", &format!("/{reader}/buy"), body)
     }
-}
-
-/// Puts settings behind the addresses and has the node read them.
-fn put_settings(site: &mut Site, settings: &Value) {
-    let text = settings.to_string().replace('\'', "''");
-    let sql = format!(
-        "UPDATE property SET settings = '{text}' WHERE id = '{}'",
-        site.property
-    );
-    site.node.database(site.environment).run(&sql);
-    site.node.restart();
 }
 
 fn escaped(token: &str) -> String {

@@ -95,7 +95,7 @@ on_both_databases! {
     }
 
     fn a_chosen_price_is_the_readers_and_what_is_not_sold_is_not(node: TestNode) {
-        let mut paper = Paper::open(node);
+        let paper = Paper::open(node);
         let reader = paper.reader("areader");
         let put = |paper: &Paper, page: &str, body: Value| {
             paper.site.put(page, body).expect(200);
@@ -121,7 +121,7 @@ on_both_databases! {
     }
 
     fn a_subscription_opens_pages_until_it_ends_and_says_so(node: TestNode) {
-        let mut paper = Paper::open_with(node, |settings| settings["quota"]["enabled"] = json!(false));
+        let paper = Paper::open_with(node, |settings| settings["quota"]["enabled"] = json!(false));
         let reader = paper.reader("areader");
         let subscribe = |paper: &Paper| {
             let body = json!({ "group": "all-access" });

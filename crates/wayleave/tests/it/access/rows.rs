@@ -149,7 +149,7 @@ on_both_databases! {
     }
 
     fn a_property_may_ask_everybody_to_sign_in(node: TestNode) {
-        let mut paper = Paper::open_with(node, |settings| {
+        let paper = Paper::open_with(node, |settings| {
             settings["always_require_authentication"] = json!(true);
         });
         assert_eq!(reason(&paper.ask("Story-1", "")), ("Authenticate", "Deny"));
@@ -162,7 +162,7 @@ on_both_databases! {
     }
 
     fn advertisements_pay_unless_somebody_blocks_them(node: TestNode) {
-        let mut paper = Paper::open_with(node, |settings| {
+        let paper = Paper::open_with(node, |settings| {
             settings["ad_supported"] = json!({ "enabled": true, "title": "Ads", "message": "Please", "on_blocker": "warn" });
         });
         let ask = |paper: &Paper, status: &str| {
