@@ -60,7 +60,6 @@ impl Engine {
         let known = KnownPlaces {
             origins: &origins,
             resource_url: from.resource.as_ref().map(|resource| resource.url.as_str()),
-            asked_url: None,
         };
         if return_address(query, &known, None).is_none() {
             return Ok(None);

@@ -21,14 +21,11 @@ pub struct KnownPlaces<'a> {
     pub origins: &'a [&'a str],
     /// The address of the resource, as the site's own server has said.
     pub resource_url: Option<&'a str>,
-    /// The address with which the site asked for access. It counts only where it is at a known place.
-    pub asked_url: Option<&'a str>,
 }
 
 /// Where to send a reader: the page named in the query, where it is at a known place; else the
-/// resource's own address, else the one with which access was asked for. `None`: there is no such
-/// address, and nobody is sent anywhere. `token` is appended as `iMonezaTUT` in the place of an older
-/// one; it has letters and digits only.
+/// resource's own address. `None`: there is no such address, and nobody is sent anywhere. `token` is
+/// appended as `iMonezaTUT` in the place of an older one; it has letters and digits only.
 ///
 /// ```
 /// use wayleave_protocol::return_address::{KnownPlaces, return_address};
@@ -46,11 +43,7 @@ pub fn return_address(query: &str, known: &KnownPlaces<'_>, token: Option<&str>)
     let places: Vec<Address> = origins.chain(own.clone()).collect();
     let usual_scheme = own.as_ref().map_or("https", |own| own.scheme);
     let named = original_url(query).and_then(|url| Address::parse_from(&url, usual_scheme));
-    let asked = known.asked_url.and_then(Address::parse);
-    let address = named
-        .and_then(|named| named.at(&places))
-        .or(own)
-        .or_else(|| asked?.at(&places))?;
+    let address = named.and_then(|named| named.at(&places)).or(own)?;
     Some(address.with_token(token))
 }
 
@@ -214,7 +207,6 @@ mod tests {
     const KNOWN: KnownPlaces<'_> = KnownPlaces {
         origins: &["https://news.example", "http://localhost:8080"],
         resource_url: Some("http://old.example/story?id=1#top"),
-        asked_url: Some("https://news.example/asked"),
     };
 
     fn back(query: &str) -> String {
@@ -317,21 +309,15 @@ mod tests {
     }
 
     #[test]
-    fn without_a_page_the_resource_and_then_what_was_asked_for_are_taken() {
+    fn without_a_page_the_resource_is_gone_back_to_and_without_that_nowhere() {
         assert_eq!(
             back("ApiKey=7d"),
             "http://old.example/story?id=1&iMonezaTUT=T1#top"
         );
-        let asked = KnownPlaces {
+        let nowhere = KnownPlaces {
             resource_url: Some("api-validation"),
             ..KNOWN
         };
-        let went = |known: &KnownPlaces<'_>| return_address("", known, None);
-        assert_eq!(went(&asked).as_deref(), Some("https://news.example/asked"));
-        let nowhere = KnownPlaces {
-            origins: &[],
-            ..asked
-        };
-        assert_eq!(went(&nowhere), None);
+        assert_eq!(return_address("", &nowhere, None), None);
     }
 }

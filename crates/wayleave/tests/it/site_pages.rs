@@ -72,9 +72,14 @@ fn html(body: &str) -> Page {
 /// A property at an origin, with settings.
 fn open(node: TestNode, origin: &str, settings: &Value) -> Site {
     let site = Site::open(node);
-    let target = format!("/{}/v1/properties/{}/change", site.environment, site.property);
+    let target = format!(
+        "/{}/v1/properties/{}/change",
+        site.environment, site.property
+    );
     let origins = json!({ "origins": origin });
-    site.node.operate("POST", &target, Some(origins)).expect(200);
+    site.node
+        .operate("POST", &target, Some(origins))
+        .expect(200);
     site.put_settings(settings);
     site
 }
