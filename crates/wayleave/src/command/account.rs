@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Outcome;
 use super::print::{Column, moment, plain};
@@ -72,17 +72,13 @@ pub(crate) struct ChangeArgs {
 
 impl ChangeArgs {
     fn body(self) -> Value {
-        let members = [
-            ("billing_name", self.billing_name),
-            ("billing_email", self.billing_email),
-            ("price_list", self.price_list),
-            ("currency", self.currency),
-            ("card", self.card),
-        ];
-        let given = members
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
-        Value::Object(given.collect::<Map<_, _>>())
+        json!({
+            "billing_name": self.billing_name,
+            "billing_email": self.billing_email,
+            "price_list": self.price_list,
+            "currency": self.currency,
+            "card": self.card,
+        })
     }
 }
 

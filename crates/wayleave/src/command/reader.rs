@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Outcome;
 use super::listing::{Listing, list};
@@ -258,22 +258,14 @@ pub(crate) struct ChangeArgs {
     card: Option<String>,
 }
 
-/// The members that have a value.
-fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let given = members
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(given.collect::<Map<_, _>>())
-}
-
 impl ChangeArgs {
     fn body(self) -> Value {
-        given([
-            ("first_name", self.first_name.map(Value::from)),
-            ("email", self.email.map(Value::from)),
-            ("role", self.role.map(Value::from)),
-            ("card", self.card.map(Value::from)),
-        ])
+        json!({
+            "first_name": self.first_name,
+            "email": self.email,
+            "role": self.role,
+            "card": self.card,
+        })
     }
 }
 
@@ -304,12 +296,12 @@ pub(crate) fn run(act: ReaderAct) -> Outcome {
             user_name,
             admin,
         } => {
-            let body = given([
-                ("user_name", Some(user_name.into())),
-                ("first_name", first_name.map(Value::from)),
-                ("email", email.map(Value::from)),
-                ("role", role.map(Value::from)),
-            ]);
+            let body = json!({
+                "user_name": user_name,
+                "first_name": first_name,
+                "email": email,
+                "role": role,
+            });
             let path = format!("/properties/{}/readers", escape(&property));
             let mut remote = Remote::new(&admin)?;
             let made = remote.post(&path, Some(&body))?;
