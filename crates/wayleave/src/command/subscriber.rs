@@ -216,7 +216,8 @@ impl Of {
 pub(crate) fn run(act: SubscriberAct, verbose: bool) -> Outcome {
     match act {
         SubscriberAct::List { of, admin } => {
-            list_all(&of.path("/subscribers"), &admin, LISTED, "key")
+            let nouns = ("subscriber", "subscribers");
+            list_all(&of.path("/subscribers"), &admin, (LISTED, "key"), nouns)
         }
         SubscriberAct::Show { of, key, admin } => {
             let mut remote = Remote::new(&admin)?;
@@ -255,7 +256,10 @@ pub(crate) fn run(act: SubscriberAct, verbose: bool) -> Outcome {
         }
         SubscriberAct::Queued { of, id, admin } => match id {
             Some(id) => show_queued(&mut Remote::new(&admin)?, &of, &id, "Queued"),
-            None => list_all(&of.path("/queued"), &admin, QUEUED, "id"),
+            None => {
+                let nouns = ("import or export", "imports and exports");
+                list_all(&of.path("/queued"), &admin, (QUEUED, "id"), nouns)
+            }
         },
         SubscriberAct::Link {
             of,
@@ -294,13 +298,9 @@ pub(crate) fn run(act: SubscriberAct, verbose: bool) -> Outcome {
 fn list_all(
     path: &str,
     admin: &AdminArgs,
-    columns: &'static [Column],
-    cursor: &'static str,
+    (columns, cursor): (&'static [Column], &'static str),
+    nouns: (&'static str, &'static str),
 ) -> Outcome {
-    let nouns = match cursor {
-        "key" => ("subscriber", "subscribers"),
-        _ => ("import or export", "imports and exports"),
-    };
     let listing = Listing {
         path,
         filters: &[],
