@@ -13,6 +13,7 @@ pub(crate) const ORIGIN: &str = "https://news.example";
 pub(crate) struct Site {
     pub(crate) node: TestNode,
     pub(crate) environment: Environment,
+    pub(crate) partner: String,
     pub(crate) property: String,
     pub(crate) management: Keys,
     pub(crate) access: Keys,
@@ -45,6 +46,7 @@ impl Site {
         Site {
             node,
             environment,
+            partner,
             property,
             management,
             access,

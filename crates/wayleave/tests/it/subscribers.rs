@@ -11,44 +11,19 @@ use wayleave_testkit::Answer;
 use crate::callback_receiver::Receiver;
 use crate::cli_admin::{document, refused, run, text, word};
 use crate::harness::{Keys, NOW_S, PROPERTY_ADMINISTRATOR, TestNode, on_both_databases, wait_for};
-use crate::site::put_settings;
+use crate::site::{Site, put_settings};
 
 const TEST: Environment = Environment::Test;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A property with key sets, at a clock that may have gone on.
-struct Site {
-    node: TestNode,
-    partner: String,
-    property: String,
-    keys: Keys,
-    now_s: i64,
+/// A property that sells two subscriptions, with key sets.
+fn open(node: TestNode) -> Site {
+    let site = Site::open(node);
+    site.put_settings(&settings());
+    site
 }
 
 impl Site {
-    fn new(mut node: TestNode) -> Self {
-        node.reload(|settings| {
-            for environment in &mut settings.environments {
-                let content = environment.surfaces.content.as_mut();
-                content.expect("the content surface").upstream = None;
-            }
-        });
-        let partner = node.partner(TEST);
-        let property = property(&node, &partner);
-        let keys = node.keys_of(
-            TEST,
-            &partner,
-            json!({ "audience": "management", "property": property }),
-        );
-        Site {
-            node,
-            partner,
-            property,
-            keys,
-            now_s: NOW_S,
-        }
-    }
-
     /// Another key set of it that is told of events at a URL.
     fn told_at(&self, url: &str) -> Keys {
         let more =
@@ -57,14 +32,13 @@ impl Site {
     }
 
     fn call(&self, method: &str, rest: &str, body: Option<&Value>) -> Answer {
-        self.call_by(&self.keys, method, rest, body)
+        self.call_by(&self.management, method, rest, body)
     }
 
     fn call_by(&self, keys: &Keys, method: &str, rest: &str, body: Option<&Value>) -> Answer {
         let target = format!("/api/Property/{}{rest}", keys.public_id);
-        let call = keys
-            .signer()
-            .call(self.node.test, method, &target, self.now_s);
+        let signer = keys.signer();
+        let call = signer.call(self.node.test, method, &target, self.now_s());
         match body {
             Some(body) => call.json(body).send(),
             None => call.send(),
@@ -75,7 +49,7 @@ impl Site {
         self.call("GET", rest, None).expect(200).json()
     }
 
-    fn put(&self, key: &str, body: &Value) -> Value {
+    fn put_subscriber(&self, key: &str, body: &Value) -> Value {
         let rest = format!("/ExternalSubscriber/{key}");
         self.call("PUT", &rest, Some(body)).expect(200).json()
     }
@@ -84,9 +58,8 @@ impl Site {
         self.get(&format!("/CallbackResult/{token}"))
     }
 
-    fn later(&mut self, span: Duration) {
+    fn later(&self, span: Duration) {
         self.node.clock.advance(span);
-        self.now_s += i64::try_from(span.as_secs()).expect("a span");
     }
 
     fn operate(&self, rest: &str, body: Value) -> Answer {
@@ -192,12 +165,12 @@ fn many(count: usize) -> Value {
 
 on_both_databases! {
     fn a_subscriber_is_added_and_changed_in_part(node: TestNode) {
-        let site = Site::new(node);
+        let site = open(node);
         site.call("GET", "/ExternalSubscriber/PRINT-7731/LinkedUser", None).expect(404);
-        let put = site.put("PRINT-7731", &subscriber());
+        let put = site.put_subscriber("PRINT-7731", &subscriber());
         assert_eq!((&put["SubscriberKey"], &put["MaximumLinkedUsers"]), (&json!("PRINT-7731"), &json!(2)));
         assert_eq!(put["AutomaticSubscriptions"], json!([{ "SubscriptionGroupKey": "weekend", "ExpirationDate": "2027-09-29T22:00:00.000Z" }]));
-        let changed = site.put("PRINT-7731", &json!({ "maximumlinkedusers": "5", "EligibleSubscriptions": [] }));
+        let changed = site.put_subscriber("PRINT-7731", &json!({ "maximumlinkedusers": "5", "EligibleSubscriptions": [] }));
         assert_eq!((&changed["MaximumLinkedUsers"], &changed["EligibleSubscriptions"]), (&json!(5), &json!([])));
         assert_eq!(changed["ValidationFields"], put["ValidationFields"], "what is not said stays");
         assert_eq!(site.get("/ExternalSubscriber/PRINT-7731/LinkedUser"), json!({ "SubscriberKey": "PRINT-7731", "Users": [] }));
@@ -211,13 +184,13 @@ on_both_databases! {
             let answer = site.call("PUT", "/ExternalSubscriber/PRINT-7731", Some(&refused)).expect(400).json();
             assert!(answer["Message"].as_str().is_some_and(|message| message.contains(told)), "{answer}");
         }
-        assert_eq!(site.put("PRINT-7731", &json!({})), changed);
+        assert_eq!(site.put_subscriber("PRINT-7731", &json!({})), changed);
         let deleted = site.call("DELETE", "/ExternalSubscriber/PRINT-7731", None).expect(405);
         assert_eq!(deleted.header("allow"), Some("PUT"));
     }
 
     fn an_import_is_queued_done_and_told(node: TestNode) {
-        let mut site = Site::new(node);
+        let site = open(node);
         let receiver = Receiver::start(&[200]);
         let keys = site.told_at(&receiver.url("/Inbound?site=Daily"));
         let body = json!({ "data": { "Subscribers": [
@@ -230,7 +203,7 @@ on_both_databases! {
         assert_eq!(told.kind(), "ExternalSubscriberImportCompleted");
         assert_eq!(told.parameter("ExternalSubscriberImportID").as_deref(), queued["ID"].as_str());
         assert!(told.target.starts_with("/Inbound?site=Daily&CallbackType="), "{}", told.target);
-        assert!(told.is_signed_by(&keys, site.now_s) && !told.is_signed_by(&Keys { secret: "other".to_owned(), ..keys.clone() }, site.now_s));
+        assert!(told.is_signed_by(&keys, site.now_s()) && !told.is_signed_by(&Keys { secret: "other".to_owned(), ..keys.clone() }, site.now_s()));
         let result = site.result(&told.token());
         assert_eq!((&result["Status"], &result["SuccessCount"], &result["FailureCount"]), (&json!("Completed with errors"), &json!(2), &json!(3)));
         let errors: Vec<&str> = result["Errors"].as_array().expect("errors").iter().filter_map(Value::as_str).collect();
@@ -257,7 +230,7 @@ on_both_databases! {
     }
 
     fn imports_are_done_in_their_order_and_go_on_after_a_restart(node: TestNode) {
-        let mut site = Site::new(node);
+        let mut site = open(node);
         let first = site.call("POST", "/ExternalSubscriberImport", Some(&many(4_000))).expect(200).json();
         site.later(Duration::from_secs(1));
         let second = json!({ "Subscribers": [{ "SubscriberKey": "PRINT-3999", "MaximumLinkedUsers": 7 }] });
@@ -274,17 +247,17 @@ on_both_databases! {
         let done = site.until_done(&first);
         assert_eq!((&done["done"], &done["total"], &done["failed"]), (&json!(4_000), &json!(4_000), &json!(0)));
         site.until_done(&second);
-        let last = site.put("PRINT-3999", &json!({}));
+        let last = site.put_subscriber("PRINT-3999", &json!({}));
         assert_eq!(last["MaximumLinkedUsers"], 7, "the later import counts");
         let kept = site.node.database(TEST).run("SELECT (SELECT COUNT(*) FROM subscriber) || ' ' || (SELECT COUNT(*) FROM queued_piece)");
         assert_eq!(kept.trim(), "4000 0");
     }
 
     fn a_reader_is_linked_by_values_and_has_what_the_subscriber_has(node: TestNode) {
-        let mut site = Site::new(node);
+        let site = open(node);
         let receiver = Receiver::start(&[200]);
         site.told_at(&receiver.url("/"));
-        site.put("PRINT-7731", &subscriber());
+        site.put_subscriber("PRINT-7731", &subscriber());
         let (ann, bob, cid) = (site.reader("ann"), site.reader("bob"), site.reader("cid"));
         for values in [json!({ "AccountNumber": "0077-31" }), json!({ "AccountNumber": "0077-31", "PostCode": "70115" }), json!({})] {
             site.link(ann, values).expect(409);
@@ -308,9 +281,9 @@ on_both_databases! {
         assert_eq!(users[0]["ApplicationUserID"], user["ApplicationUserID"]);
         assert_eq!(users[1]["Subscriptions"], json!([{ "SubscriptionKey": "weekend", "ExpirationDate": "2027-09-29T22:00:00.000Z" }]));
         let later = json!({ "AutomaticSubscriptions": [{ "SubscriptionGroupKey": "weekend", "ExpirationDate": "2027-10-30" }] });
-        site.put("PRINT-7731", &later);
+        site.put_subscriber("PRINT-7731", &later);
         let earlier = json!({ "AutomaticSubscriptions": [{ "SubscriptionGroupKey": "weekend", "ExpirationDate": "2027-04-01" }] });
-        site.put("PRINT-7731", &earlier);
+        site.put_subscriber("PRINT-7731", &earlier);
         let users = site.get("/ExternalSubscriber/PRINT-7731/LinkedUser")["Users"].clone();
         assert_eq!(users[0]["Subscriptions"][0]["ExpirationDate"], "2027-10-30T00:00:00.000Z", "what lasts longer stays");
         let body = json!({ "reader": bob.to_string(), "subscriber": "PRINT-7731" });
@@ -320,8 +293,8 @@ on_both_databases! {
     }
 
     fn what_is_known_of_a_reader_goes_with_the_reader(node: TestNode) {
-        let site = Site::new(node);
-        site.put("A", &subscriber());
+        let site = open(node);
+        site.put_subscriber("A", &subscriber());
         let ann = site.reader("ann");
         site.link(ann, json!({ "AccountNumber": "0077-31", "PostCode": "70114" })).expect(200);
         let details = json!({ "reader": ann.to_string(), "details": { "Address_City": "Portland", "PhoneNumber": "1" } });
@@ -339,9 +312,9 @@ on_both_databases! {
     }
 
     fn two_subscribers_of_the_same_values_are_told_apart_by_the_key(node: TestNode) {
-        let site = Site::new(node);
-        site.put("A", &subscriber());
-        site.put("B", &subscriber());
+        let site = open(node);
+        site.put_subscriber("A", &subscriber());
+        site.put_subscriber("B", &subscriber());
         let ann = site.reader("ann");
         let values = json!({ "AccountNumber": "0077-31", "PostCode": "70114" });
         let several = site.link(ann, values.clone()).expect(409);
@@ -355,15 +328,15 @@ on_both_databases! {
     }
 
     fn an_export_has_what_changed_in_its_time(node: TestNode) {
-        let mut site = Site::new(node);
+        let site = open(node);
         let receiver = Receiver::start(&[200]);
         site.told_at(&receiver.url("/"));
-        site.put("EARLY", &json!({}));
+        site.put_subscriber("EARLY", &json!({}));
         site.later(Duration::from_secs(3600));
-        site.put("A", &subscriber());
+        site.put_subscriber("A", &subscriber());
         let ann = site.reader("ann");
         site.link(ann, json!({ "AccountNumber": "0077-31", "PostCode": "70114" })).expect(200);
-        site.put("B", &json!({}));
+        site.put_subscriber("B", &json!({}));
         let body = json!({ "EndDate": "2027-03-16T12:20:31+00:00", "StartDate": "2027-03-16T11:20:30.0000000Z" });
         let queued = site.call("POST", "/ExternalSubscriberExport", Some(&body)).expect(200).json();
         assert_eq!((&queued["Status"], &queued["StartDate"], &queued["EndDate"]), (&json!("Queued"), &json!("2027-03-16T11:20:30.000Z"), &json!("2027-03-16T12:20:31.000Z")));
@@ -384,9 +357,9 @@ on_both_databases! {
     }
 
     fn a_fulfilment_export_has_who_has_the_group(node: TestNode) {
-        let site = Site::new(node);
+        let site = open(node);
         let receiver = Receiver::start(&[200]);
-        site.put("A", &subscriber());
+        site.put_subscriber("A", &subscriber());
         let (ann, bob) = (site.reader("ann"), site.reader("bob"));
         let values = json!({ "AccountNumber": "0077-31", "PostCode": "70114" });
         site.link(ann, values.clone()).expect(200);
@@ -411,9 +384,9 @@ on_both_databases! {
     }
 
     fn what_a_linked_reader_buys_is_told(node: TestNode) {
-        let site = Site::new(node);
+        let site = open(node);
         let receiver = Receiver::start(&[200]);
-        site.put("PRINT-7731", &subscriber());
+        site.put_subscriber("PRINT-7731", &subscriber());
         let (ann, bob) = (site.reader("ann"), site.reader("bob"));
         let values = json!({ "AccountNumber": "0077-31", "PostCode": "70114" });
         site.link(ann, values).expect(200);
@@ -443,12 +416,12 @@ on_both_databases! {
     }
 
     fn everything_goes_in_xml_too(node: TestNode) {
-        let site = Site::new(node);
+        let site = open(node);
         let receiver = Receiver::start(&[200]);
         site.told_at(&receiver.url("/"));
         let send = |method: &str, rest: &str, body: &str| {
-            let target = format!("/api/Property/{}{rest}", site.keys.public_id);
-            let call = site.keys.signer().call(site.node.test, method, &target, site.now_s);
+            let target = format!("/api/Property/{}{rest}", site.management.public_id);
+            let call = site.management.signer().call(site.node.test, method, &target, site.now_s());
             let call = call.header("Accept", "text/xml");
             let answer = if body.is_empty() { call.send() } else { call.body("application/xml", body).send() };
             answer.expect(200).text()
@@ -471,7 +444,7 @@ on_both_databases! {
     }
 
     fn who_is_told_answers_200_within_three_tries(node: TestNode) {
-        let mut site = Site::new(node);
+        let site = open(node);
         let (slow, never) = (Receiver::start(&[500, 204, 200]), Receiver::start(&[302]));
         let keys = site.told_at(&slow.url("/slow"));
         site.told_at(&never.url("/never"));
@@ -499,7 +472,7 @@ on_both_databases! {
     }
 
     fn a_key_set_that_ends_is_told_nothing_more(node: TestNode) {
-        let mut site = Site::new(node);
+        let site = open(node);
         let receivers = [Receiver::start(&[500]), Receiver::start(&[500]), Receiver::start(&[500])];
         let keys: Vec<Keys> = receivers.iter().map(|receiver| site.told_at(&receiver.url("/"))).collect();
         site.call("POST", "/ExternalSubscriberImport", Some(&many(1))).expect(200);
@@ -517,11 +490,11 @@ on_both_databases! {
     }
 
     fn a_callback_url_is_of_a_management_key_set_and_outside(node: TestNode) {
-        let site = Site::new(node);
+        let site = open(node);
         let integration = site.node.integration(TEST, &site.partner);
         let new = |audience: &str, url: &str| json!({ "integration": integration, "audience": audience, "property": site.property, "callback_url": url });
         site.node.operate("POST", "/test/v1/credentials", Some(new("access", "https://www.example.com/"))).expect(422);
-        let target = format!("/test/v1/credentials/{}/callback", site.keys.credential);
+        let target = format!("/test/v1/credentials/{}/callback", site.management.credential);
         for url in ["https://10.0.0.1/", "https://169.254.169.254/", "http://www.example.com/", "ftp://www.example.com/", "https://www.example.com/?CallbackToken=1", "https://www.example.com/?a=1&A=2", "https://www.example.com/?a=%0A"] {
             site.node.operate("POST", "/test/v1/credentials", Some(new("management", url))).expect(422);
             site.node.operate("POST", &target, Some(json!({ "url": url }))).expect(422);
@@ -534,7 +507,7 @@ on_both_databases! {
     }
 
     fn subscribers_are_administered_by_command(node: TestNode) {
-        let site = Site::new(node);
+        let site = open(node);
         let (node, property) = (&site.node, site.property.as_str());
         let say = |given: &[&str]| text(node, &[&["subscriber", given[0], "--property", property], &given[1..]].concat());
         let file = node.folder.path().join("subscribers.json");
@@ -558,15 +531,15 @@ on_both_databases! {
         std::fs::write(&file, json!({ "Subscribers": [{ "SubscriberKey": "" }] }).to_string()).expect("written");
         let failed = run(node, &["subscriber", "import", "--property", property, path]);
         assert_eq!(failed.status.code(), Some(1), "one could not be taken");
-        let told = refused(&run(node, &["credential", "callback", &site.keys.credential, "--url", "https://10.0.0.1/"]));
+        let told = refused(&run(node, &["credential", "callback", &site.management.credential, "--url", "https://10.0.0.1/"]));
         assert!(told.contains("public Internet"), "{told}");
-        let set = text(node, &["credential", "callback", &site.keys.credential, "--url", "https://www.example.com/told"]);
+        let set = text(node, &["credential", "callback", &site.management.credential, "--url", "https://www.example.com/told"]);
         assert!(set.contains("https://www.example.com/told"), "{set}");
-        assert_eq!(document(node, &["credential", "callback", &site.keys.credential, "--none"])["callback_url"], Value::Null);
+        assert_eq!(document(node, &["credential", "callback", &site.management.credential, "--none"])["callback_url"], Value::Null);
     }
 
     fn a_property_administrator_has_their_own_subscribers_only(node: TestNode) {
-        let mut site = Site::new(node);
+        let mut site = open(node);
         let other = property(&site.node, &site.partner);
         let own = site.property.clone();
         site.node.give(&[&own]);
