@@ -208,6 +208,27 @@ impl PropertySettings {
         }
     }
 
+    /// Gives groups without an id the id that they had before: subscription groups by their key,
+    /// pricing groups by their name. What readers bought names groups by their ids.
+    pub fn keep_ids_of(&mut self, before: &PropertySettings) {
+        for group in self.subscription_groups.iter_mut() {
+            let key = match group.key.as_str() {
+                "" => &group.name,
+                key => key,
+            };
+            if let (true, Some(known)) = (group.id.is_empty(), before.subscription_group(key)) {
+                group.id.clone_from(&known.id);
+            }
+        }
+        for group in self.pricing_groups.iter_mut() {
+            let mut known = before.pricing_groups.iter();
+            let known = known.find(|known| known.name == group.name);
+            if let (true, Some(known)) = (group.id.is_empty(), known) {
+                group.id.clone_from(&known.id);
+            }
+        }
+    }
+
     /// Gives groups the ids, keys and titles that they lack, and says what cannot be.
     /// `fresh`: random numbers for ids.
     pub fn settle(&mut self, mut fresh: impl FnMut() -> u128) -> Result<(), SettingsError> {
@@ -481,6 +502,23 @@ mod tests {
         );
         let written = serde_json::to_value(&settings).expect("json");
         assert_eq!(settle(written), Ok(settings));
+    }
+
+    #[test]
+    fn groups_that_are_put_again_without_ids_keep_them() {
+        let before = settle(document()).expect("settings");
+        let mut again = before.clone();
+        for id in again.ids_mut() {
+            id.clear();
+        }
+        again.subscription_groups[0].key.clear();
+        again.keep_ids_of(&before);
+        assert_eq!(again.settle(|| 99), Ok(()));
+        assert_eq!(again, before);
+        again.subscription_groups[0].id.clear();
+        again.subscription_groups[0].key = "another".to_owned();
+        again.keep_ids_of(&before);
+        assert_eq!(again.subscription_groups[0].id, "");
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Engine {
     }
 
     /// Puts the settings of a property; they count from the next request on. Groups that have no id are
-    /// given one.
+    /// given the one that they had, or a new one.
     ///
     /// Errors: [`Refusal::Invalid`] where they contradict themselves; [`Refusal::Forbidden`] where a
     /// pricing group would be gone that pages are of; [`Refusal::Taken`] where somebody else put some
@@ -145,7 +145,9 @@ impl Engine {
     ) -> Result<Property, Refusal> {
         let read = self.store.read(move |reader| Box::pin(reader.property(id)));
         let before = read.await?.ok_or(Refusal::NotFound { noun: "property" })?;
-        let mut settings = new.read(&HeldProperty::read(&before)?.settings)?;
+        let held = HeldProperty::read(&before)?.settings;
+        let mut settings = new.read(&held)?;
+        settings.keep_ids_of(&held);
         let fresh = || {
             let random = wayleave_protocol::guid::v4(random(&*self.randomness));
             u128::from_be_bytes(random)
