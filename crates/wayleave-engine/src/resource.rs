@@ -53,15 +53,6 @@ impl Engine {
         Ok(page)
     }
 
-    /// A page of a property, if memory has it; `None`: ask [`Engine::resource`].
-    pub fn resource_in_memory(
-        &self,
-        property: PropertyId,
-        key: &str,
-    ) -> Option<Option<Arc<Resource>>> {
-        self.pages.get(property, key).ok()
-    }
-
     /// Pages of a property in the order in which they were made, after one; at most `limit`.
     pub async fn resources_after(
         &self,
