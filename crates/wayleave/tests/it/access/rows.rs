@@ -194,6 +194,12 @@ on_both_databases! {
         let mut paper = paper;
         paper.site.node.restart();
         assert_eq!(reason(&paper.ask("Story-1", "")), ("Purchase", "Deny"));
+        let engine = paper.site.node.engine(paper.site.environment);
+        crate::harness::wait_for(engine.write_views()).expect("written");
+        paper.site.manage("DELETE", "/Resource/Story-1", None).expect(200);
+        let database = paper.site.node.database(paper.site.environment);
+        let kept = database.run("SELECT COUNT(*) FROM resource_count");
+        assert_eq!(kept.trim(), "0", "a page that is gone has no counts");
     }
 }
 
