@@ -2,7 +2,7 @@
 //! version, asks what one more term costs, removes it.
 
 use serde_json::json;
-use wayleave_core::{CartLine, LineFault, LineMember, OrderId, Recipient};
+use wayleave_core::{CartLine, LineFault, LineMember, Recipient};
 use wayleave_store::{Customer, Instance, InstanceFilter, StoreError};
 
 use crate::Refusal;
@@ -12,7 +12,6 @@ use crate::delivery::MadeOf;
 use crate::engine::Engine;
 use crate::listing::{Listed, Page, Whose, belongs, with_customers};
 use crate::once::{Claim, note_effect};
-use crate::ports::random;
 
 /// Which instances are looked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -142,8 +141,7 @@ impl Engine {
             recipient,
             ..self.renewal_line(&instance)?
         };
-        let id = OrderId::new(self.now(), random(&*self.randomness));
-        self.checkout_as(id, buyer, &[line], claim).await
+        self.checkout_once(buyer, &[line], claim).await
     }
 
     /// Removes an instance for good. `name`: its name, as a second confirmation. First it is removed
