@@ -174,6 +174,26 @@ on_both_databases! {
         assert_eq!(operate("GET", "settings", None).expect(200).json()["version"], 2);
     }
 
+    fn what_is_put_again_without_ids_is_the_same_to_who_bought_it(node: TestNode) {
+        let site = Site::open(node);
+        let mut settings = settings();
+        for groups in ["subscription_groups", "pricing_groups"] {
+            settings[groups][0].as_object_mut().expect("a group").remove("id");
+        }
+        let put = || {
+            site.put_settings(&settings);
+            site.manage("GET", "", None).expect(200).json()
+        };
+        let first = put();
+        assert_eq!(put(), first);
+        settings["title"] = json!("Another");
+        site.put_settings(&settings);
+        let shown = site.manage("GET", "", None).expect(200).json();
+        for groups in ["SubscriptionGroups", "PricingGroups"] {
+            assert_eq!(shown[groups], first[groups]);
+        }
+    }
+
     fn a_list_has_every_resource_once_in_the_order_of_making(node: TestNode) {
         let site = Site::open(node);
         assert_eq!(site.manage("GET", "/Resource", None).expect(200).json(), json!([]));
