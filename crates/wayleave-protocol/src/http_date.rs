@@ -76,14 +76,8 @@ pub fn format(unix_s: i64) -> String {
     push_name(&mut text, MONTHS[month as usize - 1]);
     text.push(' ');
     push_number(&mut text, year, 4);
-    for (mark, value) in [
-        (' ', second_of_day / 3600),
-        (':', second_of_day / 60 % 60),
-        (':', second_of_day % 60),
-    ] {
-        text.push(mark);
-        push_number(&mut text, value, 2);
-    }
+    text.push(' ');
+    push_clock(&mut text, second_of_day);
     text.push_str(" GMT");
     text
 }
@@ -101,18 +95,23 @@ pub fn format_rfc3339(unix_s: i64) -> String {
     let (year, month, day) = civil_from_days(unix_s.div_euclid(DAY_S));
     let mut text = String::with_capacity(20);
     push_number(&mut text, year, 4);
-    for (mark, value) in [
-        ('-', month),
-        ('-', day),
-        ('T', second_of_day / 3600),
-        (':', second_of_day / 60 % 60),
-        (':', second_of_day % 60),
-    ] {
-        text.push(mark);
-        push_number(&mut text, value, 2);
-    }
+    text.push('-');
+    push_number(&mut text, month, 2);
+    text.push('-');
+    push_number(&mut text, day, 2);
+    text.push('T');
+    push_clock(&mut text, second_of_day);
     text.push('Z');
     text
+}
+
+/// Hours, minutes and seconds.
+fn push_clock(text: &mut String, second_of_day: i64) {
+    push_number(text, second_of_day / 3600, 2);
+    text.push(':');
+    push_number(text, second_of_day / 60 % 60, 2);
+    text.push(':');
+    push_number(text, second_of_day % 60, 2);
 }
 
 pub(crate) fn number(digits: &[u8]) -> Option<i64> {
