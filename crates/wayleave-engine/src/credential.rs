@@ -596,12 +596,7 @@ impl Engine {
         if let Some(url) = &url {
             self.check_callback_url(url)?;
         }
-        let read = self
-            .store
-            .read(move |reader| Box::pin(reader.credential(id)));
-        let stored = read
-            .await?
-            .ok_or(Refusal::NotFound { noun: "credential" })?;
+        let stored = self.stored_credential(id).await?;
         must_take_callbacks(stored.credential.audience, stored.credential.property_id)?;
         // Without its query, which may say more than everybody is to read.
         let shown = url.as_deref().map(|url| url.split('?').next());
@@ -735,13 +730,15 @@ impl Engine {
         self.change(by, act, id, change).await
     }
 
-    async fn kind_of(&self, id: CredentialId) -> Result<Kind, Refusal> {
+    async fn stored_credential(&self, id: CredentialId) -> Result<CredentialWithSecrets, Refusal> {
         let read = self
             .store
             .read(move |reader| Box::pin(reader.credential(id)));
-        let stored = read
-            .await?
-            .ok_or(Refusal::NotFound { noun: "credential" })?;
+        read.await?.ok_or(Refusal::NotFound { noun: "credential" })
+    }
+
+    async fn kind_of(&self, id: CredentialId) -> Result<Kind, Refusal> {
+        let stored = self.stored_credential(id).await?;
         let newest = stored.secrets.last();
         Ok(Kind {
             audience: stored.credential.audience,
