@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
-use wayleave_core::{Crawlers, CredentialId, Environment, PublicId, SecretId, Timestamp};
+use wayleave_core::{Crawlers, CredentialId, Environment, PublicId, ReaderId, SecretId, Timestamp};
 use wayleave_protocol::user_token::UserTokenKey;
 use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
@@ -22,6 +22,7 @@ use crate::hook::HookSender;
 use crate::limit::Limits;
 use crate::once::KeysInFlight;
 use crate::payment::{PretendProcessor, Processor};
+use crate::presented::Presented;
 use crate::provision::{PretendProvisioner, Provisioner};
 use crate::reader::TOKEN_KEY_NAME;
 use crate::reader_memory::ReaderMemory;
@@ -104,6 +105,8 @@ pub struct Engine {
     pub(crate) directory: Directory,
     pub(crate) seen: SeenTokens,
     pub(crate) failures: Failures,
+    /// The same of readers who give wrong values of subscribers.
+    pub(crate) wrong_claims: Failures<ReaderId>,
     pub(crate) limits: Limits,
     pub(crate) meter: Meter,
     pub(crate) signing_keys: ArcSwap<SigningKeys>,
@@ -134,6 +137,7 @@ pub struct Engine {
     pub(crate) readers: ReaderMemory,
     /// Held while a reader is read; each of a part of them.
     pub(crate) readings: [Mutex<()>; READINGS],
+    pub(crate) presented: Presented,
     pub(crate) hits: HitWriter,
     pub(crate) resource_counts: ResourceCounts,
     /// When it was opened, by both clocks.
@@ -253,6 +257,7 @@ impl Engine {
             rehash,
             restored_s,
             failures: Failures::new(settings.wrong_secrets_per_minute),
+            wrong_claims: Failures::new(settings.wrong_secrets_per_minute),
             limits: Limits::new(store.clone(), clock.clone()),
             meter: Meter::new(&*randomness, clock.now()),
             opened: (clock.now(), clock.steady_ns()),
@@ -274,6 +279,7 @@ impl Engine {
             last_ticks: LastTicks::default(),
             readers: ReaderMemory::new(),
             readings: std::array::from_fn(|_| Mutex::new(())),
+            presented: Presented::default(),
             hits,
             resource_counts: ResourceCounts::new(),
             standing: SharedStanding::new(clock.now()),
@@ -375,6 +381,7 @@ impl Engine {
     /// Changes how many wrong secrets a minute may be presented; `None`: they are not counted.
     pub fn limit_wrong_secrets(&self, limit: Option<u32>) {
         self.failures.set_limit(limit);
+        self.wrong_claims.set_limit(limit);
     }
 
     async fn load(&self) -> Result<(), Refusal> {

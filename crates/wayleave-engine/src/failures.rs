@@ -1,4 +1,4 @@
-//! Counts wrong secrets, so that nobody can try them without end.
+//! Counts wrong secrets and wrong guesses, so that nobody can try them without end.
 //!
 //! Only wrong ones count; who presents a right secret is slowed down only after failing himself.
 //! Per source: at the limit everything from it waits. Per key: at the limit only sources that
@@ -24,15 +24,15 @@ struct Count {
     wrong: u32,
 }
 
-/// The counters of one environment.
-pub(crate) struct Failures {
+/// The counters of one environment. `S`: by what a source is known.
+pub(crate) struct Failures<S = IpAddr> {
     /// Wrong secrets a minute; 0: not counted at all.
     limit: AtomicU32,
     keys: Mutex<HashMap<LookupId, Count>>,
-    sources: Mutex<HashMap<IpAddr, Count>>,
+    sources: Mutex<HashMap<S, Count>>,
 }
 
-impl Failures {
+impl<S: Copy + Eq + Hash> Failures<S> {
     pub(crate) fn new(limit: Option<u32>) -> Self {
         Failures {
             limit: AtomicU32::new(limit.unwrap_or(0)),
@@ -50,7 +50,7 @@ impl Failures {
     }
 
     /// Seconds to wait when this source may not try this key now.
-    pub(crate) fn must_wait_s(&self, key: LookupId, source: IpAddr, now: Timestamp) -> Option<u64> {
+    pub(crate) fn must_wait_s(&self, key: LookupId, source: S, now: Timestamp) -> Option<u64> {
         let limit = self.limit()?;
         let of_source = live(&self.sources, &source, now)?;
         if of_source.wrong >= limit {
@@ -60,7 +60,7 @@ impl Failures {
         (of_key.wrong >= limit).then(|| remaining_s(of_key, now))
     }
 
-    pub(crate) fn count(&self, key: LookupId, source: IpAddr, now: Timestamp) {
+    pub(crate) fn count(&self, key: LookupId, source: S, now: Timestamp) {
         if self.limit().is_some() {
             add(&self.keys, key, now);
             add(&self.sources, source, now);

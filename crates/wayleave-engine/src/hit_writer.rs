@@ -2,12 +2,13 @@
 //! lane, and each is answered once that is committed. A reader's pages go by one lane, in the order
 //! of their ids, so that two transactions never wait for each other.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 use wayleave_core::ResourceId;
-use wayleave_store::{HitOutcome, HitWindow, StoreError};
+use wayleave_store::{HitOutcome, HitWindow, StoreError, Transaction};
 
 use crate::engine::Engine;
 
@@ -86,9 +87,19 @@ impl Engine {
         let counted = self.store.write(now, move |transaction| {
             Box::pin(async move {
                 let mut outcomes = Vec::with_capacity(wanted.len());
+                let mut known = Known::default();
                 for (window, resource_id, allowed) in wanted {
-                    let outcome = transaction.add_hit(window, resource_id, allowed, now);
-                    outcomes.push(outcome.await?);
+                    let asked = (window, allowed);
+                    let outcome = match known.outcome(asked, resource_id) {
+                        Some(outcome) => outcome,
+                        None => {
+                            transaction
+                                .add_hit(window, resource_id, allowed, now)
+                                .await?
+                        }
+                    };
+                    known.note(transaction, asked, resource_id, outcome).await?;
+                    outcomes.push(outcome);
                 }
                 Ok(outcomes)
             })
@@ -106,6 +117,57 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+/// What a transaction has found out of the reader whose pages it counts: those who ask at once about a
+/// quota that is used up, or about one page, need no statement each.
+#[derive(Default)]
+struct Known {
+    /// The window with its quota.
+    of: Option<(HitWindow, u32)>,
+    hits: u32,
+    /// The pages that count; of a quota that is used up all of them.
+    pages: HashSet<ResourceId>,
+    is_used_up: bool,
+}
+
+impl Known {
+    fn outcome(&self, of: (HitWindow, u32), page: ResourceId) -> Option<HitOutcome> {
+        let hits = self.hits;
+        match self.of == Some(of) {
+            true if self.pages.contains(&page) => Some(HitOutcome::Known { hits }),
+            true if self.is_used_up => Some(HitOutcome::Full { hits }),
+            _ => None,
+        }
+    }
+
+    async fn note(
+        &mut self,
+        transaction: &mut Transaction,
+        of: (HitWindow, u32),
+        page: ResourceId,
+        outcome: HitOutcome,
+    ) -> Result<(), StoreError> {
+        if self.of != Some(of) {
+            *self = Known {
+                of: Some(of),
+                ..Known::default()
+            };
+        }
+        match outcome {
+            HitOutcome::Added { hits } | HitOutcome::Known { hits } => {
+                self.hits = hits;
+                self.pages.insert(page);
+            }
+            HitOutcome::Full { hits } if !self.is_used_up => {
+                self.hits = hits;
+                self.pages = transaction.reader().pages_in(of.0).await?;
+                self.is_used_up = true;
+            }
+            HitOutcome::Full { .. } => {}
+        }
+        Ok(())
     }
 }
 

@@ -45,6 +45,7 @@ mod payment;
 mod plan;
 mod pool;
 mod ports;
+mod presented;
 mod property;
 mod proven;
 mod provision;
@@ -109,7 +110,7 @@ pub use property::NewSettings;
 pub use proven::{BodyClaim, Proven};
 pub use provision::{InstanceOrder, Pretence, PretendProvisioner, ProvisionError, Provisioner};
 pub use queued::{
-    ExportRequest, FulfilmentRequest, ImportLine, MOST_IMPORTED_SUBSCRIBERS, shown_id,
+    ExportRequest, FulfilmentRequest, ImportLine, ImportLines, MOST_IMPORTED_SUBSCRIBERS, shown_id,
 };
 pub use reader::{NewReader, ReaderChange, ReaderData, SignIn, TEMPORARY_TOKEN_LIFE};
 pub use refusal::{Refusal, Unproven};

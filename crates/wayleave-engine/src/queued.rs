@@ -41,6 +41,52 @@ pub struct ImportLine {
     pub update: Result<SubscriberUpdate, String>,
 }
 
+/// The subscribers of an import, written down piece by piece as they are read.
+#[derive(Default, Debug)]
+pub struct ImportLines {
+    pieces: Vec<String>,
+    /// Of the next piece.
+    lines: Vec<ImportLine>,
+    count: usize,
+}
+
+impl ImportLines {
+    /// Adds one. What is beyond [`MOST_IMPORTED_SUBSCRIBERS`] is counted and not kept.
+    pub fn push(&mut self, line: ImportLine) -> Result<(), StoreError> {
+        self.count += 1;
+        if self.count <= MOST_IMPORTED_SUBSCRIBERS {
+            self.lines.push(line);
+        }
+        match self.lines.len() {
+            PIECE => self.write_piece(),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_piece(&mut self) -> Result<(), StoreError> {
+        self.pieces.push(piece(&self.lines)?);
+        self.lines.clear();
+        Ok(())
+    }
+
+    /// Every one that was added.
+    pub fn all(self) -> Vec<ImportLine> {
+        let written = self.pieces.iter();
+        let read = written.flat_map(|piece| -> Vec<ImportLine> {
+            serde_json::from_str(piece).unwrap_or_default()
+        });
+        read.chain(self.lines.iter().cloned()).collect()
+    }
+
+    /// All of it, as it is kept.
+    fn finish(mut self) -> Result<Vec<String>, StoreError> {
+        if !self.lines.is_empty() {
+            self.write_piece()?;
+        }
+        Ok(self.pieces)
+    }
+}
+
 /// What an export is of.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ExportRequest {
@@ -124,19 +170,19 @@ impl Engine {
         &self,
         by: Option<&Actor>,
         property_id: PropertyId,
-        lines: &[ImportLine],
+        lines: ImportLines,
     ) -> Result<Queued, Refusal> {
-        if lines.is_empty() || lines.len() > MOST_IMPORTED_SUBSCRIBERS {
+        if lines.count == 0 || lines.count > MOST_IMPORTED_SUBSCRIBERS {
             return Err(Refusal::Invalid {
                 field: "Subscribers",
-                why: format!("an import has 1 to {MOST_IMPORTED_SUBSCRIBERS} subscribers"),
+                why: format!(
+                    "an import has 1 to {MOST_IMPORTED_SUBSCRIBERS} subscribers: send several imports"
+                ),
             });
         }
         let mut queued = self.new_queued(property_id, QueuedKind::Import);
-        queued.total = i64::try_from(lines.len()).ok();
-        let pieces: Result<Vec<String>, StoreError> =
-            lines.chunks(PIECE).map(|lines| piece(&lines)).collect();
-        self.add_queued(by, queued, pieces?).await
+        queued.total = i64::try_from(lines.count).ok();
+        self.add_queued(by, queued, lines.finish()?).await
     }
 
     /// Has it written down which subscribers changed within half-open bounds, with the readers that

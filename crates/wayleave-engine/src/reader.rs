@@ -94,9 +94,9 @@ fn must_be_short(field: &'static str, text: &str) -> Result<(), Refusal> {
     })
 }
 
-/// The hash under which a token is stored. A token is 160 random bits, so a fast hash is enough.
-pub(crate) fn token_hash(token: &str) -> String {
-    hex::lower(&Sha256::digest(token.as_bytes()))
+/// The hash of a token. A token is 160 random bits, so a fast hash is enough.
+fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 fn is_temporary_token(text: &str) -> bool {
@@ -255,7 +255,7 @@ impl Engine {
         let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte % 32)]);
         let text: String = drawn.iter().map(letter).collect();
         let token = TemporaryToken {
-            hash: token_hash(&text),
+            hash: hex::lower(&token_hash(&text)),
             credential_id: sign_in.credential_id,
             reader_id,
             spider_page,
@@ -314,7 +314,8 @@ impl Engine {
     }
 
     /// Uses a token up that counts once; `None`: it does not count, or whether it does cannot be found
-    /// out. The statement that uses it up decides who comes first.
+    /// out. The statement that uses it up decides who comes first; who comes to this node later, or
+    /// meanwhile, does not get as far.
     pub(crate) async fn redeem(
         &self,
         credential_id: CredentialId,
@@ -324,6 +325,8 @@ impl Engine {
             return None;
         }
         let (hash, now) = (token_hash(text), self.now());
+        let presenting = self.presented.claim(hash, credential_id)?;
+        let hash = hex::lower(&hash);
         let wanted = hash.clone();
         // Most that are presented a second time are turned away by a reading.
         let good = self.store.read(move |reader| {
@@ -334,6 +337,7 @@ impl Engine {
             })
         });
         if matches!(good.await, Ok(false)) {
+            presenting.settle();
             return None;
         }
         let redeemed = self.store.write(now, move |transaction| {
@@ -343,10 +347,16 @@ impl Engine {
                     .await
             })
         });
-        redeemed.await.unwrap_or_else(|error| {
-            tracing::warn!(environment = %self.environment(), %error, "a temporary token could not be used up");
-            None
-        })
+        match redeemed.await {
+            Ok(redeemed) => {
+                presenting.settle();
+                redeemed
+            }
+            Err(error) => {
+                tracing::warn!(environment = %self.environment(), %error, "a temporary token could not be used up");
+                None
+            }
+        }
     }
 
     /// Everything that is kept about a reader.

@@ -148,6 +148,12 @@ pub enum Refusal {
         /// Which, and what to do.
         why: &'static str,
     },
+    /// Too many wrong values were given to prove something.
+    #[error("too many wrong values: try again in {retry_after_s} s")]
+    TooManyGuesses {
+        /// How long to wait.
+        retry_after_s: u64,
+    },
     /// The store failed; nothing is known to have been written.
     #[error(transparent)]
     Store(#[from] wayleave_store::StoreError),

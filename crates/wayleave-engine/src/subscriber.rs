@@ -19,13 +19,13 @@ use crate::Refusal;
 use crate::audit::{Act, Actor};
 use crate::callback::{piece, raise};
 use crate::content::HeldProperty;
+use crate::directory::LookupId;
 use crate::engine::Engine;
 use crate::partner::not_found;
 use crate::ports::random;
 
-const NOT_PROVED: Refusal = Refusal::Forbidden {
-    why: "these values prove no subscriber of the property: compare them with its validation fields",
-};
+const NOT_PROVED: &str =
+    "these values prove no subscriber of the property: compare them with its validation fields";
 const SEVERAL: Refusal = Refusal::Forbidden {
     why: "these values prove more than one subscriber: say the key of the subscriber too",
 };
@@ -119,7 +119,8 @@ impl Engine {
     /// subscriptions at once, and the property is told. One that is linked already stays so.
     ///
     /// Errors: [`Refusal::Forbidden`] where the values prove none or several, or as many readers are
-    /// linked as may be.
+    /// linked as may be; [`Refusal::TooManyGuesses`] where too many were wrong in a minute: of this
+    /// reader, or of all for this subscriber (without its key: this property) and one of this reader.
     pub async fn link_reader(
         &self,
         by: &Actor,
@@ -127,7 +128,7 @@ impl Engine {
         claim: LinkClaim,
     ) -> Result<Subscriber, Refusal> {
         let account = self.reader(property_id, claim.reader_id).await?;
-        let found = self.proved(property_id, &claim).await?;
+        let found = self.proved_in_time(property_id, &claim).await?;
         let (held, now) = (self.property_held(property_id)?, self.now());
         let event = self.event(property_id, CallbackKind::SubscriberLinked, now);
         let act = Act::new("subscriber.link", found.id).with(json!({
@@ -186,6 +187,25 @@ impl Engine {
         written.await.map_err(not_found("subscriber"))
     }
 
+    /// The same as [`Engine::proved`], where values that were wrong are counted.
+    async fn proved_in_time(
+        &self,
+        property_id: PropertyId,
+        claim: &LinkClaim,
+    ) -> Result<Subscriber, Refusal> {
+        let of_subscriber = claim.key.as_deref().unwrap_or_default();
+        let guessed = LookupId::of(&format!("{property_id} {of_subscriber}"));
+        let (reader, now) = (claim.reader_id, self.now());
+        if let Some(retry_after_s) = self.wrong_claims.must_wait_s(guessed, reader, now) {
+            return Err(Refusal::TooManyGuesses { retry_after_s });
+        }
+        let proved = self.proved(property_id, claim).await;
+        if matches!(proved, Err(Refusal::Forbidden { why: NOT_PROVED })) {
+            self.wrong_claims.count(guessed, reader, now);
+        }
+        proved
+    }
+
     /// The one subscriber that the values of a claim prove.
     async fn proved(
         &self,
@@ -194,7 +214,7 @@ impl Engine {
     ) -> Result<Subscriber, Refusal> {
         let proof = fingerprint(&claim.values);
         if proof.is_empty() {
-            return Err(NOT_PROVED);
+            return Err(Refusal::Forbidden { why: NOT_PROVED });
         }
         let wanted = claim.key.clone();
         let read = self.store.read(move |reader| {
@@ -214,7 +234,7 @@ impl Engine {
         match (found.pop(), found.is_empty()) {
             (Some(only), true) => Ok(only),
             (Some(_), false) => Err(SEVERAL),
-            (None, _) => Err(NOT_PROVED),
+            (None, _) => Err(Refusal::Forbidden { why: NOT_PROVED }),
         }
     }
 

@@ -9,6 +9,8 @@ use std::fmt;
 
 /// The deepest nesting [`parse_object`] reads; the object itself is depth 1.
 pub const MAX_DEPTH: usize = 64;
+/// The most values that [`parse_object_giving`] holds at once.
+pub const MAX_HELD_VALUES: usize = 65_536;
 
 /// Why a body was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum JsonError {
     /// The nesting is deeper than allowed.
     #[error("the body is nested too deeply")]
     TooDeep,
+    /// More than [`MAX_HELD_VALUES`] beside the items of the lists that are given away, or in one of them.
+    #[error("the body has more than {MAX_HELD_VALUES} values in one item, or beside its items")]
+    TooMany,
     /// The text is JSON, but not an object.
     #[error("the body is not a JSON object")]
     NotAnObject,
@@ -59,6 +64,52 @@ pub(crate) fn parse_object_within(
     input: &[u8],
     max_depth: usize,
 ) -> Result<Map<String, Value>, JsonError> {
+    read(input, max_depth, None)
+}
+
+/// [`parse_object`] for bodies that are one long list and little else: the items of some lists are given
+/// away one by one, and the lists stay empty. `is_given`: whether this is such a list, by the names of the
+/// members that lead to it, the outermost first.
+///
+/// ```
+/// use wayleave_protocol::json::parse_object_giving;
+/// let mut items = Vec::new();
+/// let body = br#"{"Data":{"List":[1,{"List":[2]}]}}"#;
+/// let rest = parse_object_giving(body, &|names| names == ["Data", "List"], &mut |item| items.push(item));
+/// assert_eq!(serde_json::json!(rest.unwrap()), serde_json::json!({"Data": {"List": []}}));
+/// assert_eq!(serde_json::json!(items), serde_json::json!([1, {"List": [2]}]));
+/// ```
+pub fn parse_object_giving(
+    input: &[u8],
+    is_given: &dyn Fn(&[String]) -> bool,
+    give: &mut dyn FnMut(Value),
+) -> Result<Map<String, Value>, JsonError> {
+    let giving = RefCell::new(Giving {
+        is_given,
+        give,
+        names: Vec::new(),
+        is_within_item: false,
+        held: 0,
+    });
+    read(input, MAX_DEPTH, Some(&giving))
+}
+
+/// What becomes of the items of lists that are given away.
+struct Giving<'a> {
+    is_given: &'a dyn Fn(&[String]) -> bool,
+    give: &'a mut dyn FnMut(Value),
+    /// The members that lead to where the reader is.
+    names: Vec<String>,
+    is_within_item: bool,
+    /// How many values are held.
+    held: usize,
+}
+
+fn read(
+    input: &[u8],
+    max_depth: usize,
+    giving: Option<&RefCell<Giving<'_>>>,
+) -> Result<Map<String, Value>, JsonError> {
     let text = std::str::from_utf8(input).map_err(|_| JsonError::NotUtf8)?;
     if text.starts_with('\u{feff}') {
         return Err(JsonError::ByteOrderMark);
@@ -67,6 +118,7 @@ pub(crate) fn parse_object_within(
     let strict = Strict {
         depth_left: max_depth,
         refusal: &refusal,
+        giving,
     };
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = strict
@@ -84,12 +136,63 @@ pub(crate) fn parse_object_within(
 
 /// Builds a value, and leaves the reason in `refusal` when it is ours and not the syntax's.
 #[derive(Clone, Copy)]
-struct Strict<'a> {
+struct Strict<'a, 'g> {
     depth_left: usize,
     refusal: &'a RefCell<Option<JsonError>>,
+    giving: Option<&'a RefCell<Giving<'g>>>,
 }
 
-impl Strict<'_> {
+impl Strict<'_, '_> {
+    /// Counts a value that is held from now on.
+    fn hold<E: serde::de::Error>(self) -> Result<(), E> {
+        let Some(giving) = self.giving else {
+            return Ok(());
+        };
+        let mut giving = giving.borrow_mut();
+        giving.held += 1;
+        match giving.held > MAX_HELD_VALUES {
+            true => Err(self.refuse(JsonError::TooMany)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the list that begins here is given away.
+    fn gives(self) -> bool {
+        self.giving.is_some_and(|giving| {
+            let giving = giving.borrow();
+            !giving.is_within_item && (giving.is_given)(&giving.names)
+        })
+    }
+
+    /// Reads the items of such a list.
+    fn give_items<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let Some(giving) = self.giving else {
+            return Ok(Value::Array(Vec::new()));
+        };
+        let held = giving.borrow().held;
+        giving.borrow_mut().is_within_item = true;
+        while let Some(item) = items.next_element_seed(self)? {
+            let mut giving = giving.borrow_mut();
+            giving.held = held;
+            (giving.give)(item);
+        }
+        giving.borrow_mut().is_within_item = false;
+        Ok(Value::Array(Vec::new()))
+    }
+
+    /// Notes which member is read, until [`Strict::leave`].
+    fn enter(self, name: &str) {
+        if let Some(giving) = self.giving {
+            giving.borrow_mut().names.push(name.to_owned());
+        }
+    }
+
+    fn leave(self) {
+        if let Some(giving) = self.giving {
+            giving.borrow_mut().names.pop();
+        }
+    }
+
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth_left.checked_sub(1) {
             Some(depth_left) => Ok(Self { depth_left, ..self }),
@@ -103,15 +206,16 @@ impl Strict<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
+impl<'de> DeserializeSeed<'de> for Strict<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.hold()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict<'_> {
+impl<'de> Visitor<'de> for Strict<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,10 +253,16 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
+        if self.gives() {
+            return inner.give_items(items);
+        }
         let mut array = Vec::new();
+        // What is in an item is led to by more than names.
+        self.enter("");
         while let Some(item) = items.next_element_seed(inner)? {
             array.push(item);
         }
+        self.leave();
         Ok(Value::Array(array))
     }
 
@@ -163,7 +273,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if object.contains_key(&name) {
                 return Err(self.refuse(JsonError::DuplicateName(name)));
             }
+            self.enter(&name);
             let value = members.next_value_seed(inner)?;
+            self.leave();
             object.insert(name, value);
         }
         Ok(Value::Object(object))

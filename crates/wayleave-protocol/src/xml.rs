@@ -8,7 +8,7 @@
 mod reader;
 mod writer;
 
-pub use reader::parse;
+pub use reader::{parse, parse_giving};
 pub use writer::{Name, Writer};
 
 /// The largest document that is read, in bytes.

@@ -1,6 +1,8 @@
 //! The pages that count for a reader's quota: one statement takes a place for a new one, so that no
 //! two requests get the same place, and none gets one that is not there.
 
+use std::collections::HashSet;
+
 use wayleave_core::{CalendarPeriod, ReaderId, ResourceId, Timestamp};
 
 use crate::{Reader, StoreError, Transaction};
@@ -88,6 +90,22 @@ impl Reader {
         rows.into_iter().map(from_row).collect()
     }
 
+    /// The pages that count in a window.
+    pub async fn pages_in(&mut self, window: HitWindow) -> Result<HashSet<ResourceId>, StoreError> {
+        let rows = fetch_all!(
+            &mut self.link,
+            (String,),
+            "SELECT resource_id FROM reader_hit
+             WHERE reader_id = $1 AND period = $2 AND starts_at = $3",
+            window.reader_id.to_string(),
+            window.period.as_str(),
+            window.starts_at.micros()
+        )?;
+        rows.iter()
+            .map(|(page,)| StoreError::read("hit", page))
+            .collect()
+    }
+
     /// All hits of a reader that are still kept.
     pub async fn hits_of(&mut self, reader_id: ReaderId) -> Result<Vec<Hit>, StoreError> {
         let rows = fetch_all!(
@@ -109,9 +127,10 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             (i64, i64),
-            "SELECT COALESCE(MAX(slot), 0),
-                    COUNT(CASE WHEN resource_id = $4 THEN 1 END)
-             FROM reader_hit WHERE reader_id = $1 AND period = $2 AND starts_at = $3",
+            "SELECT (SELECT COALESCE(MAX(slot), 0) FROM reader_hit
+                     WHERE reader_id = $1 AND period = $2 AND starts_at = $3),
+                    (SELECT COUNT(*) FROM reader_hit
+                     WHERE reader_id = $1 AND period = $2 AND starts_at = $3 AND resource_id = $4)",
             window.reader_id.to_string(),
             window.period.as_str(),
             window.starts_at.micros(),

@@ -43,7 +43,6 @@ use crate::Surfaces;
 use crate::answer::{self, Answer};
 use crate::caught::caught;
 use crate::dialect::Dialect;
-use crate::dialect::content::IMPORT_LIMIT_BYTES;
 use crate::fault::Fault;
 use crate::request::single;
 use crate::transport::{Connection, TrustedProxies};
@@ -219,8 +218,11 @@ impl Desk<'_> {
         let (noun, rest) = path.split_first().ok_or(Fault::NotFound)?;
         match (&parts.method, rest) {
             (&Method::GET, _) => self.look_up(noun, rest, parts.uri.query()).await,
+            (&Method::POST, [id, "subscribers", "import"]) if *noun == "properties" => {
+                self.import_subscribers(id, body).await
+            }
             (&Method::POST, _) => {
-                let members = Members::read(body, body_limit(noun, rest)).await?;
+                let members = Members::read(body, reading::BODY_LIMIT_BYTES).await?;
                 self.act(noun, rest, members).await
             }
             _ => Err(Fault::Method { allow: "GET, POST" }),
@@ -335,14 +337,6 @@ impl Desk<'_> {
     }
 }
 
-/// The largest body of an act, in bytes.
-fn body_limit(noun: &str, rest: &[&str]) -> usize {
-    match (noun, rest) {
-        ("properties", [_, "subscribers", "import"]) => IMPORT_LIMIT_BYTES,
-        _ => reading::BODY_LIMIT_BYTES,
-    }
-}
-
 /// Why an address cannot be looked up.
 fn not_looked_up(noun: &str, rest: &[&str]) -> Fault {
     if is_act(noun, rest) {
@@ -437,6 +431,7 @@ fn fault(refusal: Refusal) -> Fault {
         Refusal::NotFound { .. } => Fault::NotFound,
         Refusal::Taken { noun } => Fault::Taken(noun),
         Refusal::Forbidden { why } => Fault::Conflict(why),
+        Refusal::TooManyGuesses { retry_after_s } => Fault::TooManyGuesses { retry_after_s },
         Refusal::Store(StoreError::Conflict) => Fault::Taken("id"),
         Refusal::Store(error @ StoreError::OutcomeUnknown(_)) => Fault::OutcomeUnknown {
             cause: error.to_string(),

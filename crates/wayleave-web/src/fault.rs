@@ -89,6 +89,11 @@ pub enum Fault {
         /// For `Retry-After`.
         retry_after_s: u64,
     },
+    /// Too many wrong values were given to prove something (429).
+    TooManyGuesses {
+        /// For `Retry-After`.
+        retry_after_s: u64,
+    },
     /// The caller comes too soon for one of its limits (429).
     TooFast(Box<Exceeded>),
     /// Too many requests are in flight, in all or of this partner (503).
@@ -133,9 +138,10 @@ impl Fault {
             Fault::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::Invalid { .. } | Fault::InvalidEntry { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Fault::Taken(_) | Fault::Conflict(_) => StatusCode::CONFLICT,
-            Fault::TooMany { .. } | Fault::TooFast(_) | Fault::OverQuota(_) => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Fault::TooMany { .. }
+            | Fault::TooManyGuesses { .. }
+            | Fault::TooFast(_)
+            | Fault::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
             Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Fault::Unavailable { .. } | Fault::OutcomeUnknown { .. } | Fault::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -178,6 +184,9 @@ impl Fault {
             Fault::Conflict(why) => (*why).to_owned(),
             Fault::Taken(noun) => format!("{noun} is taken"),
             Fault::TooMany { .. } => "Too Many Requests".to_owned(),
+            Fault::TooManyGuesses { retry_after_s } => {
+                format!("too many wrong values: try again in {retry_after_s} s")
+            }
             Fault::TooFast(exceeded) => format!(
                 "too many requests for the limit {}: the next one may come in {} s",
                 exceeded.limit, exceeded.retry_after_s
@@ -240,6 +249,7 @@ impl Fault {
             Fault::Conflict(_) => "conflict",
             Fault::Taken(_) => "taken",
             Fault::TooMany { .. } => "too-many-requests",
+            Fault::TooManyGuesses { .. } => "too-many-guesses",
             Fault::TooFast(_) => "rate-limited",
             Fault::Overloaded => "overloaded",
             Fault::OverQuota(_) => "quota-exceeded",

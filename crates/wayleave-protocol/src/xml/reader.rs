@@ -28,6 +28,55 @@ pub fn parse(document: &[u8]) -> Result<Element, XmlError> {
     if document.len() > MAX_BYTES {
         return Err(XmlError::TooLarge);
     }
+    read(document, None)
+}
+
+/// [`parse`] for documents that are one long list and little else, which may be larger: some elements are
+/// given away one by one, each of at most [`MAX_BYTES`] together with all that is not given away. The
+/// caller bounds the size. `is_given`: whether an element is such a one, by the names that lead to it, from
+/// the root to its own.
+///
+/// # Errors
+/// See [`XmlError`].
+///
+/// ```
+/// use wayleave_protocol::xml::parse_giving;
+/// let mut tiers = Vec::new();
+/// let document = b"<Tiers><Tier>7</Tier><Else/><Tier>8</Tier></Tiers>";
+/// let is_given = |names: &[&str]| names == ["Tiers", "Tier"];
+/// let rest = parse_giving(document, &is_given, &mut |tier| tiers.push(tier.text)).unwrap();
+/// assert_eq!((rest.children.len(), tiers), (1, vec!["7".to_owned(), "8".to_owned()]));
+/// ```
+pub fn parse_giving(
+    document: &[u8],
+    is_given: &dyn Fn(&[&str]) -> bool,
+    give: &mut dyn FnMut(Element),
+) -> Result<Element, XmlError> {
+    let giving = Giving {
+        is_given,
+        give,
+        given_bytes: 0,
+    };
+    read(document, Some(giving))
+}
+
+/// What becomes of elements that are given away.
+struct Giving<'g> {
+    is_given: &'g dyn Fn(&[&str]) -> bool,
+    give: &'g mut dyn FnMut(Element),
+    /// How much of the document they were.
+    given_bytes: usize,
+}
+
+impl Giving<'_> {
+    fn wants(&self, open: &[Open<'_>], element: &Element) -> bool {
+        let outside = open.iter().map(|open| open.element.name.as_str());
+        let names: Vec<&str> = outside.chain([element.name.as_str()]).collect();
+        (self.is_given)(&names)
+    }
+}
+
+fn read(document: &[u8], giving: Option<Giving<'_>>) -> Result<Element, XmlError> {
     let text = std::str::from_utf8(document).map_err(|_| XmlError::NotUtf8)?;
     let text = with_line_feeds(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
     let mut reader = Reader {
@@ -35,7 +84,7 @@ pub fn parse(document: &[u8]) -> Result<Element, XmlError> {
         rest: &text,
         namespaces: Vec::new(),
     };
-    reader.document()
+    reader.document(giving)
 }
 
 /// Every end of a line as one line feed (section 2.11).
@@ -56,8 +105,16 @@ struct Namespace<'t> {
 struct Open<'t> {
     tag: &'t str,
     element: Element,
+    /// Where in the document it begins.
+    begins: usize,
     /// How many namespaces are in force outside of it.
     namespaces_outside: usize,
+}
+
+/// An element whose end has come.
+struct Finished {
+    element: Element,
+    begins: usize,
 }
 
 /// An attribute as it stands.
@@ -74,7 +131,7 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn document(&mut self) -> Result<Element, XmlError> {
+    fn document(&mut self, giving: Option<Giving<'_>>) -> Result<Element, XmlError> {
         if let Some(at) = self.whole.find(|letter| !is_char(letter)) {
             self.rest = &self.whole[at..];
             return Err(self.not_well_formed("a character that XML does not have"));
@@ -84,7 +141,7 @@ impl<'t> Reader<'t> {
         if self.rest.starts_with("<!DOCTYPE") {
             return Err(XmlError::DocumentType);
         }
-        let root = self.tree()?;
+        let root = self.tree(giving)?;
         self.between_elements()?;
         match self.rest.is_empty() {
             true => Ok(root),
@@ -93,7 +150,7 @@ impl<'t> Reader<'t> {
     }
 
     fn line(&self) -> usize {
-        let read = &self.whole[..self.whole.len() - self.rest.len()];
+        let read = &self.whole[..self.read_bytes()];
         1 + read.matches('\n').count()
     }
 
@@ -243,20 +300,40 @@ impl<'t> Reader<'t> {
     }
 
     /// The root element; the nesting is on the heap, not on the stack.
-    fn tree(&mut self) -> Result<Element, XmlError> {
+    fn tree(&mut self, mut giving: Option<Giving<'_>>) -> Result<Element, XmlError> {
         let mut open: Vec<Open<'t>> = Vec::new();
         loop {
-            if let Some(finished) = self.next_piece(&mut open)? {
-                match open.last_mut() {
-                    Some(parent) => parent.element.children.push(finished),
-                    None => return Ok(finished),
+            let finished = self.next_piece(&mut open)?;
+            if let Some(giving) = &giving
+                && self.read_bytes() - giving.given_bytes > MAX_BYTES
+            {
+                return Err(XmlError::TooLarge);
+            }
+            let Some(Finished { element, begins }) = finished else {
+                continue;
+            };
+            match &mut giving {
+                Some(giving) if !open.is_empty() && giving.wants(&open, &element) => {
+                    giving.given_bytes += self.read_bytes() - begins;
+                    (giving.give)(element);
+                    continue;
                 }
+                _ => {}
+            }
+            match open.last_mut() {
+                Some(parent) => parent.element.children.push(element),
+                None => return Ok(element),
             }
         }
     }
 
+    /// How much of the document was read.
+    fn read_bytes(&self) -> usize {
+        self.whole.len() - self.rest.len()
+    }
+
     /// Reads one piece of what is in an element, and gives the element that it ends.
-    fn next_piece(&mut self, open: &mut Vec<Open<'t>>) -> Result<Option<Element>, XmlError> {
+    fn next_piece(&mut self, open: &mut Vec<Open<'t>>) -> Result<Option<Finished>, XmlError> {
         if self.take("</") {
             return self.end_tag(open).map(Some);
         }
@@ -348,10 +425,11 @@ impl<'t> Reader<'t> {
     }
 
     /// What follows `<`; the element, where it is empty.
-    fn start_tag(&mut self, open: &mut Vec<Open<'t>>) -> Result<Option<Element>, XmlError> {
+    fn start_tag(&mut self, open: &mut Vec<Open<'t>>) -> Result<Option<Finished>, XmlError> {
         if open.len() == MAX_DEPTH {
             return Err(XmlError::TooDeep);
         }
+        let begins = self.read_bytes() - 1;
         let tag = self.name()?;
         let namespaces_outside = self.namespaces.len();
         let attributes = self.attributes()?;
@@ -359,11 +437,13 @@ impl<'t> Reader<'t> {
         let opened = Open {
             tag,
             element: self.element(tag, attributes)?,
+            begins,
             namespaces_outside,
         };
         if self.take("/>") {
             self.namespaces.truncate(namespaces_outside);
-            return Ok(Some(opened.element));
+            let element = opened.element;
+            return Ok(Some(Finished { element, begins }));
         }
         if !self.take(">") {
             return Err(self.not_well_formed("a tag is not closed"));
@@ -373,7 +453,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What follows `</`.
-    fn end_tag(&mut self, open: &mut Vec<Open<'t>>) -> Result<Element, XmlError> {
+    fn end_tag(&mut self, open: &mut Vec<Open<'t>>) -> Result<Finished, XmlError> {
         let tag = self.name()?;
         self.space();
         if !self.take(">") {
@@ -382,7 +462,10 @@ impl<'t> Reader<'t> {
         match open.pop() {
             Some(ended) if ended.tag == tag => {
                 self.namespaces.truncate(ended.namespaces_outside);
-                Ok(ended.element)
+                Ok(Finished {
+                    element: ended.element,
+                    begins: ended.begins,
+                })
             }
             _ => Err(self.not_well_formed("an element ends that was not the last to begin")),
         }

@@ -1,4 +1,5 @@
 use http::StatusCode;
+use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use wayleave_core::{GroupUntil, LinkedUsers, NamedValue, PropertyId, ReaderId, Timestamp};
 use wayleave_engine::{LinkClaim, Queued, Subscriber, shown_id};
@@ -7,8 +8,9 @@ use wayleave_protocol::form;
 use super::reading::{LAST_TIME_S, Members, Page, invalid, page_answer};
 use super::{Desk, fault, time};
 use crate::answer::{self, Answer};
-use crate::dialect::content::subscriber::import_lines;
+use crate::dialect::content::{IMPORT_LIMIT_BYTES, import};
 use crate::fault::Fault;
+use crate::request::read_body;
 
 impl Desk<'_> {
     pub(super) async fn subscribers(&self, id: &str, page: &mut Page) -> Result<Answer, Fault> {
@@ -44,7 +46,6 @@ impl Desk<'_> {
         members: Members,
     ) -> Result<Answer, Fault> {
         match verb {
-            "import" => self.import_subscribers(id, members).await,
             "export" => self.export_subscribers(id, members).await,
             "link" => self.link_reader(id, members).await,
             "unlink" => self.unlink_reader(id, members).await,
@@ -53,12 +54,17 @@ impl Desk<'_> {
         }
     }
 
-    async fn import_subscribers(&self, id: &str, members: Members) -> Result<Answer, Fault> {
+    pub(super) async fn import_subscribers(
+        &self,
+        id: &str,
+        body: Incoming,
+    ) -> Result<Answer, Fault> {
         let property = self.held_property_id(id)?;
-        let lines = import_lines(&members.document())?;
+        let body = read_body(body, IMPORT_LIMIT_BYTES).await?;
+        let lines = import::of_json(&body)?;
         let queued = self
             .engine
-            .queue_import(Some(&self.actor), property, &lines)
+            .queue_import(Some(&self.actor), property, lines)
             .await;
         Ok(accepted(&queued.map_err(fault)?))
     }

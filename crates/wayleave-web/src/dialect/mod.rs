@@ -100,7 +100,7 @@ impl Dialect {
     fn set_headers(self, answer: &mut Answer, fault: &Fault) {
         match fault {
             Fault::Method { allow } => set(answer, ALLOW, allow),
-            Fault::TooMany { retry_after_s } => {
+            Fault::TooMany { retry_after_s } | Fault::TooManyGuesses { retry_after_s } => {
                 set(answer, RETRY_AFTER, &retry_after_s.to_string())
             }
             Fault::TooFast(exceeded) | Fault::OverQuota(exceeded) => {

@@ -29,7 +29,7 @@ fn url(node: &TestNode) -> String {
     format!("http://127.0.0.1:{}", node.admin.port())
 }
 
-fn command(node: &TestNode, words: &[&str]) -> Command {
+pub(crate) fn command(node: &TestNode, words: &[&str]) -> Command {
     let mut command = bare(node.folder.path());
     command
         .args(words)

@@ -43,9 +43,12 @@ pub(crate) struct Http2 {
     received: Vec<u8>,
 }
 
-fn connect(port: u16) -> TcpStream {
+/// How long a frame is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn connect(port: u16, patience: Duration) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
-    let patience = Some(Duration::from_secs(20));
+    let patience = Some(patience);
     stream.set_read_timeout(patience).expect("a timeout");
     stream.set_write_timeout(patience).expect("a timeout");
     stream.set_nodelay(true).expect("set");
@@ -104,7 +107,12 @@ pub(crate) fn get(path: &str) -> Vec<(&str, &str)> {
 impl Http2 {
     /// Connects with prior knowledge and says its settings.
     pub(crate) fn connect(address: Address) -> Self {
-        Http2::begin(Box::new(connect(address.port())))
+        Http2::begin(Box::new(connect(address.port(), PATIENCE)))
+    }
+
+    /// The same for one of very many at once.
+    pub(crate) fn connect_patiently(address: Address) -> Self {
+        Http2::begin(Box::new(connect(address.port(), 6 * PATIENCE)))
     }
 
     /// Connects over TLS, trusting one certificate.
@@ -121,7 +129,10 @@ impl Http2 {
         config.alpn_protocols = vec![b"h2".to_vec()];
         let name = "localhost".try_into().expect("a name");
         let session = rustls::ClientConnection::new(Arc::new(config), name).expect("a session");
-        Http2::begin(Box::new(rustls::StreamOwned::new(session, connect(port))))
+        Http2::begin(Box::new(rustls::StreamOwned::new(
+            session,
+            connect(port, PATIENCE),
+        )))
     }
 
     fn begin(stream: Box<dyn Channel>) -> Self {

@@ -604,13 +604,9 @@ impl DemoProcess {
         )
     }
 
-    /// How much memory it has now (`VmRSS` of Linux).
+    /// How much memory it has now.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kib.expect("its memory").parse::<u64>().expect("a number") * 1_024
+        memory_of(&self.child, "VmRSS")
     }
 
     /// Sends it a signal such as `-TERM`.
@@ -633,6 +629,16 @@ impl DemoProcess {
             .expect("text");
         printed
     }
+}
+
+/// Memory of a process in bytes, by its name in `/proc/PID/status` of Linux: `VmRSS` now, `VmHWM` at most.
+pub(crate) fn memory_of(child: &Child, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+    let status = status.expect("its status");
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let line = lines.find(|(known, _)| *known == name);
+    let kib = line.and_then(|(_, size)| size.trim().strip_suffix(" kB"));
+    kib.expect("its memory").parse::<u64>().expect("a number") * 1_024
 }
 
 fn start_demo(folder: &TestFolder, more: &[String]) -> (Child, Value) {

@@ -11,18 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wayleave::key_file::open_vault;
-use wayleave::ports::SystemRandomness;
-use wayleave_core::{ChargeId, Environment, OrderId, OrderState};
+use wayleave_core::{ChargeId, OrderId, OrderState};
 use wayleave_engine::{
-    Actor, Algorithm, Buyer, Charge, ChargeOutcome, Clock as _, Engine, EngineSettings, HookSender,
-    InstanceOrder, Outside, Processor, ProvisionError, Provisioner, Store, StoreError,
-    StoreRuntime,
+    Actor, Buyer, Charge, ChargeOutcome, Engine, HookSender, InstanceOrder, Outside, Processor,
+    ProvisionError, Provisioner,
 };
 use wayleave_protocol::callback::CallbackRequest;
 use wayleave_store::BoxFuture;
 use wayleave_testkit::{DatabaseKind, RawSql};
 
+use crate::bare_engine::BareEngine;
 use crate::harness::TestNode;
 use crate::shop::{self, wait};
 
@@ -251,12 +249,6 @@ struct Stage {
     runs: usize,
 }
 
-/// An engine that runs, until it is dropped.
-struct Open {
-    engine: Arc<Engine>,
-    _runtime: StoreRuntime,
-}
-
 impl Stage {
     fn new(kind: DatabaseKind) -> Self {
         let mut node = TestNode::start(kind);
@@ -273,54 +265,23 @@ impl Stage {
         }
     }
 
-    /// Opens an engine. One that has just ended may hold the file for a moment longer.
-    fn open(&self) -> Open {
-        for _ in 0..400 {
-            match wait(self.try_open()) {
-                Ok(open) => return open,
-                Err(StoreError::InUse { .. }) => std::thread::sleep(Duration::from_millis(10)),
-                Err(error) => panic!("{error}"),
-            }
-        }
-        panic!("the file is still in use");
-    }
-
-    async fn try_open(&self) -> Result<Open, StoreError> {
-        let settings = &self.node.settings().environments[1];
-        let runtime = StoreRuntime::start().expect("a runtime");
-        let clock = self.node.clock.clone();
-        let store =
-            Store::open(&runtime, &settings.database, Environment::Test, clock.now()).await?;
-        let vault = open_vault(&settings.master_key, false, &SystemRandomness).expect("a vault");
-        let outside = Outside {
+    fn open(&self) -> BareEngine {
+        let open = BareEngine::open(&self.node, || Outside {
             processor: Box::new(Bank(self.world.clone())),
             provisioner: Arc::new(Driver(self.world.clone())),
-        };
-        let settings = EngineSettings {
-            environment: Environment::Test,
-            issuer: "https://test.example.com".to_owned(),
-            algorithm: Algorithm::Es256,
-            wrong_secrets_per_minute: None,
-            refuses_replays: false,
-        };
-        let ports = (clock as Arc<_>, Arc::new(SystemRandomness) as Arc<_>);
-        let engine = Engine::open_with(settings, store, vault, ports, outside).await;
-        let engine = engine.expect("an engine");
-        engine.set_hooks(Box::new(Caller(self.world.clone())));
-        Ok(Open {
-            engine,
-            _runtime: runtime,
-        })
+        });
+        open.engine.set_hooks(Box::new(Caller(self.world.clone())));
+        open
     }
 
     /// Lets time pass, and jobs run as far as they come.
-    fn go_on(&self, open: &Open) {
+    fn go_on(&self, open: &BareEngine) {
         self.node.clock.advance(Duration::from_secs(61));
         wait(async { while matches!(open.engine.run_jobs().await, Ok(1..)) {} });
     }
 
     /// The same until nothing waits that somebody asked for.
-    fn settle(&mut self, open: &Open) {
+    fn settle(&mut self, open: &BareEngine) {
         for _ in 0..100 {
             self.go_on(open);
             let waiting = "SELECT COUNT(*) || '' FROM job WHERE state = 'waiting'
@@ -452,7 +413,7 @@ impl Stage {
     }
 
     /// One attempt at everything that is left of a story; `None`: something failed.
-    fn attempt(&mut self, open: &Open, story: Story, names: &Names) -> Option<OrderId> {
+    fn attempt(&mut self, open: &BareEngine, story: Story, names: &Names) -> Option<OrderId> {
         let ordered = self.sql.texts(&format!(
             "SELECT order_id FROM order_line WHERE details LIKE '%\"{}\"%'",
             names.email
@@ -658,7 +619,12 @@ const STEPS: usize = 3;
 
 impl Stage {
     /// Many walks at once, each by several at the same time. Gives what was ordered.
-    async fn walk(&self, open: &Open, dice: &mut Dice, round: usize) -> Vec<(OrderId, Names)> {
+    async fn walk(
+        &self,
+        open: &BareEngine,
+        dice: &mut Dice,
+        round: usize,
+    ) -> Vec<(OrderId, Names)> {
         let mut ordered = Vec::new();
         for walk in 0..WALKS_AT_ONCE {
             let names = Names {

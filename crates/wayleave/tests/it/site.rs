@@ -1,5 +1,7 @@
 //! A property whose pages are managed through the content APIs, with a key set of each kind.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 use wayleave_core::Environment;
 use wayleave_testkit::{Answer, Call};
@@ -78,6 +80,20 @@ impl Site {
             Some(body) => call.json(&body).send(),
             None => call.send(),
         }
+    }
+
+    /// Copies a resource behind the addresses, as `P` with a number of five digits.
+    pub(crate) fn copy(&self, key: &str, numbers: Range<usize>) {
+        let columns = "property_id, name, active, url, title, byline, description, published_at, pricing_group, pricing, paywall_description, paywall_short_description, origin, changed_at";
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT {} UNION ALL SELECT i + 1 FROM n WHERE i < {})
+             INSERT INTO resource (id, external_key, {columns})
+             SELECT 'rsc_000000000000000000000' || CAST(n.i AS TEXT), 'P' || CAST(n.i AS TEXT), one.*
+             FROM n, (SELECT {columns} FROM resource WHERE external_key = '{key}') AS one",
+            numbers.start,
+            numbers.end - 1
+        );
+        self.node.database(self.environment).run(&sql);
     }
 
     /// Makes or changes a resource.

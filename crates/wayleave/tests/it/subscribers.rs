@@ -311,6 +311,29 @@ on_both_databases! {
         assert_eq!(kept.trim(), "0");
     }
 
+    fn who_gives_wrong_values_again_and_again_has_to_wait(node: TestNode) {
+        let mut site = open(node);
+        site.put_subscriber("PRINT-7731", &subscriber());
+        let (ann, bob, cid) = (site.reader("ann"), site.reader("bob"), site.reader("cid"));
+        let good = json!({ "AccountNumber": "0077-31", "PostCode": "70114" });
+        let wrong = |number: usize| json!({ "AccountNumber": "0077-31", "PostCode": format!("8{number:04}") });
+        for number in 0..10 {
+            site.link(ann, wrong(number)).expect(409);
+        }
+        let refused = site.link(ann, good.clone()).expect(429);
+        assert_eq!(refused.header("retry-after"), Some("61"));
+        assert!(refused.text().contains("try again in 61 s"), "{}", refused.text());
+        // Nobody else is kept away, but who guesses as well waits at once.
+        site.link(bob, good.clone()).expect(200);
+        site.link(cid, wrong(10)).expect(409);
+        site.link(cid, wrong(11)).expect(429);
+        // Where they say which subscriber they are, that is counted by itself.
+        let named = |values: Value| json!({ "reader": cid.to_string(), "subscriber": "PRINT-7731", "values": values });
+        site.operate("link", named(wrong(12))).expect(409);
+        site.later(Duration::from_secs(60));
+        assert_eq!(site.link(ann, good.clone()).expect(200).json()["linked"], 2);
+    }
+
     fn two_subscribers_of_the_same_values_are_told_apart_by_the_key(node: TestNode) {
         let site = open(node);
         site.put_subscriber("A", &subscriber());

@@ -4,46 +4,56 @@ use serde_json::{Value, json};
 use wayleave_core::{Fulfilment, ImportOutcome};
 use wayleave_engine::{CallbackKind, CallbackResult, ResultPiece};
 
-use super::shape::{self, Shape};
+use super::listing::{NextRows, Rows};
+use super::shape;
 use super::subscriber::{linked_body, moment, named, refused};
 use super::{Call, Reply, failed};
 use crate::fault::Fault;
 
-/// The result of an event.
+/// The result of an event; that of an export is read while it is being sent.
 pub(super) async fn result(call: &Call<'_>) -> Result<Reply, Fault> {
     let found = call
         .engine
         .callback_result(call.property.id, &call.place)
         .await;
-    let mut result = found.map_err(refused)?.ok_or(Fault::NotFound)?;
-    let bodies = bodies(&mut result).await?;
-    let shape = match result.kind {
-        CallbackKind::Exported => return Ok(all(&shape::EXPORTED_SUBSCRIBERS, bodies)),
-        CallbackKind::FulfilmentExported => return Ok(all(&shape::FULFILLMENTS, bodies)),
+    let result = found.map_err(refused)?.ok_or(Fault::NotFound)?;
+    let kind = result.kind;
+    let mut first = page(result).await.map_err(failed)?;
+    let shape = match kind {
+        CallbackKind::Exported => return Ok(Reply::list(&shape::EXPORTED_SUBSCRIBERS, first)),
+        CallbackKind::FulfilmentExported => return Ok(Reply::list(&shape::FULFILLMENTS, first)),
         CallbackKind::SubscriberLinked | CallbackKind::EligiblePurchased => &shape::LINKED_USERS,
         CallbackKind::Imported => &shape::IMPORT_RESULT,
         CallbackKind::FulfilmentPurchased => &shape::FULFILLMENT,
     };
-    let only = bodies.into_iter().next().ok_or(Fault::NotFound)?;
+    let only = first.rows.pop().ok_or(Fault::NotFound)?;
     Ok(Reply::of(shape, only))
 }
 
-fn all(shape: &'static Shape, bodies: Vec<Value>) -> Reply {
-    Reply::of(shape, Value::Array(bodies))
+/// Reads a piece, and begins to read the next when it is asked for.
+fn page(mut result: CallbackResult) -> NextRows {
+    Box::pin(async move {
+        let Some(piece) = result.next().await? else {
+            return Ok(Rows {
+                rows: Vec::new(),
+                then: None,
+            });
+        };
+        Ok(Rows {
+            rows: rows(piece),
+            then: Some(page(result)),
+        })
+    })
 }
 
-async fn bodies(result: &mut CallbackResult) -> Result<Vec<Value>, Fault> {
-    let mut bodies = Vec::new();
-    while let Some(piece) = result.next().await.map_err(failed)? {
-        match piece {
-            ResultPiece::Linked(linked) => bodies.push(linked_body(&linked)),
-            ResultPiece::Imported(outcome) => bodies.push(import_body(&outcome)),
-            ResultPiece::Fulfilment(one) => bodies.push(fulfilment(&one)),
-            ResultPiece::SomeLinked(some) => bodies.extend(some.iter().map(linked_body)),
-            ResultPiece::SomeFulfilments(some) => bodies.extend(some.iter().map(fulfilment)),
-        }
+fn rows(piece: ResultPiece) -> Vec<Value> {
+    match piece {
+        ResultPiece::Linked(linked) => vec![linked_body(&linked)],
+        ResultPiece::Imported(outcome) => vec![import_body(&outcome)],
+        ResultPiece::Fulfilment(one) => vec![fulfilment(&one)],
+        ResultPiece::SomeLinked(some) => some.iter().map(linked_body).collect(),
+        ResultPiece::SomeFulfilments(some) => some.iter().map(fulfilment).collect(),
     }
-    Ok(bodies)
 }
 
 fn import_body(outcome: &ImportOutcome) -> Value {

@@ -36,6 +36,11 @@ const fn format(
     }
 }
 
+/// The types of bodies that are read.
+pub(super) const JSON_TYPE: &str = "application/json";
+pub(super) const TEXT_JSON_TYPE: &str = "text/json";
+pub(super) const XML_TYPE: &str = "application/xml";
+pub(super) const TEXT_XML_TYPE: &str = "text/xml";
 /// The format of whom none was named by.
 pub(super) const JSON: Format = format("application", "json", "application/json", false);
 /// Every format, the more usual of two that are equally wanted first.
@@ -140,17 +145,12 @@ pub(super) fn read_body(
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let content_type = headers.get(CONTENT_TYPE);
-    let content_type = content_type.map_or(Ok(""), |value| value.to_str());
-    let content_type = content_type.map_err(|_| other_format())?;
-    must_be_utf8(content_type)?;
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let value = match essence.to_ascii_lowercase().as_str() {
-        "" | "application/json" | "text/json" => {
+    let value = match essence(headers)?.as_str() {
+        "" | JSON_TYPE | TEXT_JSON_TYPE => {
             let read = json::parse_object(body);
             Value::Object(read.map_err(|error| unread(&error.to_string()))?)
         }
-        "application/xml" | "text/xml" => {
+        XML_TYPE | TEXT_XML_TYPE => {
             let document = xml::parse(body).map_err(|error| unread(&error.to_string()))?;
             shape.read(&document).map_err(|why| unread(&why))?
         }
@@ -163,6 +163,16 @@ pub(super) fn read_body(
     };
     check(&value)?;
     Ok(Some(value))
+}
+
+/// The type of a body, in small letters; empty where none is said. Errors: it is none of UTF-8.
+pub(super) fn essence(headers: &HeaderMap) -> Result<String, Fault> {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.map_or(Ok(""), |value| value.to_str());
+    let content_type = content_type.map_err(|_| other_format())?;
+    must_be_utf8(content_type)?;
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    Ok(essence.to_ascii_lowercase())
 }
 
 /// Text in another encoding than UTF-8 is not read.
@@ -179,7 +189,7 @@ fn must_be_utf8(content_type: &str) -> Result<(), Fault> {
 
 /// Refuses names that differ in letter case only, because names are found in any case, and characters
 /// that XML could not carry back. The nesting is bounded by whoever read the value.
-fn check(value: &Value) -> Result<(), Fault> {
+pub(super) fn check(value: &Value) -> Result<(), Fault> {
     match value {
         Value::Object(members) => {
             must_differ(members)?;
@@ -202,7 +212,8 @@ fn must_differ(members: &Map<String, Value>) -> Result<(), Fault> {
     }
 }
 
-fn unread(why: &str) -> Fault {
+/// What is answered to a body that cannot be read.
+pub(super) fn unread(why: &str) -> Fault {
     Fault::BadRequest(format!("the body cannot be read: {why}"))
 }
 

@@ -9,13 +9,14 @@ mod access;
 mod callback;
 mod format;
 pub(crate) mod hand_back;
+pub(crate) mod import;
 mod listing;
 mod members;
 mod property;
 mod queued;
 mod resource;
 mod shape;
-pub(crate) mod subscriber;
+mod subscriber;
 
 use std::borrow::Cow;
 use std::pin::Pin;

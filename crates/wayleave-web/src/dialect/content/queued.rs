@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use wayleave_engine::{ExportRequest, FulfilmentRequest, Queued, shown_id};
 
 use super::members::Members;
-use super::subscriber::{import_lines, moment, refused, required};
-use super::{Call, Reply, failed, shape};
+use super::subscriber::{moment, refused, required};
+use super::{Call, Reply, failed, import, shape};
 use crate::fault::Fault;
 
 /// The status of what was accepted just now.
@@ -13,9 +13,8 @@ const QUEUED: &str = "Queued";
 
 /// `POST /api/Property/{accessKey}/ExternalSubscriberImport`.
 pub(super) async fn import(call: &Call<'_>) -> Result<Reply, Fault> {
-    let body = required(call.body(&shape::SUBSCRIBER_IMPORT)?, "the body")?;
-    let lines = import_lines(&body)?;
-    let queued = call.engine.queue_import(None, call.property.id, &lines);
+    let lines = import::of_body(call.headers, &call.body)?;
+    let queued = call.engine.queue_import(None, call.property.id, lines);
     let queued = queued.await.map_err(refused)?;
     Ok(Reply::of(&shape::SUBSCRIBER_IMPORT, accepted(&queued)))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wayleave_core::{GroupUntil, LinkedUser, LinkedUsers, NamedValue, SubscriberUpdate, Timestamp};
-use wayleave_engine::{ImportLine, MOST_IMPORTED_SUBSCRIBERS, Refusal, Subscriber};
+use wayleave_engine::{Refusal, Subscriber};
 use wayleave_protocol::iso8601;
 
 use super::members::{Members, bad};
@@ -32,39 +32,8 @@ pub(super) async fn linked_users(call: &Call<'_>) -> Result<Reply, Fault> {
     Ok(Reply::of(&shape::LINKED_USERS, linked_body(&linked)))
 }
 
-/// The subscribers of an import: `Data` with `Subscribers`, or `Subscribers` alone. What is wrong with
-/// one of them is told in the result of the import.
-///
-/// Errors: there is no list of objects, or it is too long.
-pub(crate) fn import_lines(body: &Value) -> Result<Vec<ImportLine>, Fault> {
-    let mut members = Members::of_body(Some(body))?;
-    let mut data = members.object("Data")?.unwrap_or(members);
-    let subscribers = data.objects("Subscribers")?;
-    let subscribers = subscribers.ok_or_else(|| bad("Subscribers", "is missing"))?;
-    if subscribers.len() > MOST_IMPORTED_SUBSCRIBERS {
-        let why = format!("has at most {MOST_IMPORTED_SUBSCRIBERS} entries: send several imports");
-        return Err(bad("Subscribers", &why));
-    }
-    Ok(subscribers.into_iter().map(import_line).collect())
-}
-
-fn import_line(mut members: Members) -> ImportLine {
-    let key = members.text("SubscriberKey");
-    let (key, update) = match key {
-        Ok(key) => (key.unwrap_or_default(), read_update(&mut members)),
-        Err(fault) => (String::new(), Err(fault)),
-    };
-    ImportLine {
-        key,
-        update: update.map_err(|fault| match fault {
-            Fault::BadRequest(why) => why,
-            _ => "it cannot be read".to_owned(),
-        }),
-    }
-}
-
 /// What is to be known of a subscriber; its key is elsewhere.
-fn read_update(members: &mut Members) -> Result<SubscriberUpdate, Fault> {
+pub(super) fn read_update(members: &mut Members) -> Result<SubscriberUpdate, Fault> {
     Ok(SubscriberUpdate {
         most_linked: members.count("MaximumLinkedUsers")?.map(i64::from),
         validation: read_each(members, "ValidationFields", read_field)?,
@@ -165,53 +134,10 @@ pub(super) fn refused(refusal: Refusal) -> Fault {
         Refusal::Invalid { field, why } => bad(field, &why),
         Refusal::NotFound { .. } => Fault::NotFound,
         Refusal::Forbidden { why } => Fault::BadRequest(why.to_owned()),
+        Refusal::TooManyGuesses { retry_after_s } => Fault::TooManyGuesses { retry_after_s },
         Refusal::Store(error) => failed(error),
         other => Fault::Internal {
             cause: other.to_string(),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(body: Value) -> Vec<ImportLine> {
-        import_lines(&body).unwrap_or_else(|fault| panic!("{fault:?}"))
-    }
-
-    #[test]
-    fn an_import_is_read_in_all_its_forms() {
-        let subscribers =
-            json!([{ "SubscriberKey": "A", "MaximumLinkedUsers": "3" }, { "subscriberkey": 7 }]);
-        let read = lines(json!({ "Data": { "Subscribers": subscribers } }));
-        assert_eq!(
-            read,
-            lines(json!({ "data": { "subscribers": subscribers } }))
-        );
-        assert_eq!(read, lines(json!({ "Subscribers": subscribers })));
-        assert_eq!((read[0].key.as_str(), read[1].key.as_str()), ("A", "7"));
-        let update = read[0].update.as_ref().expect("it can be read");
-        assert_eq!(update.most_linked, Some(3));
-        assert_eq!(update.validation, None);
-        for nothing in [
-            json!({}),
-            json!({ "Data": {} }),
-            json!({ "Subscribers": [1] }),
-        ] {
-            assert!(import_lines(&nothing).is_err(), "{nothing}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_with_one_is_its_own_fault() {
-        let read = lines(json!({ "Subscribers": [
-            { "SubscriberKey": "A", "AutomaticSubscriptions": [{ "SubscriptionGroupKey": "x" }] },
-            { "SubscriberKey": "B", "ValidationFields": [{ "Name": "n", "Value": "v" }] },
-            { "SubscriberKey": [] },
-        ] }));
-        assert_eq!(read[0].update, Err("ExpirationDate: is missing".to_owned()));
-        assert!(read[1].update.is_ok());
-        assert!(read[2].update.is_err() && read[2].key.is_empty());
     }
 }

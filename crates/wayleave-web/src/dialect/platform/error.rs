@@ -84,6 +84,7 @@ pub(super) fn other(refusal: Refusal) -> Fault {
         Refusal::NotFound { noun } => missing(noun),
         Refusal::Taken { .. } => said(StatusCode::CONFLICT, None, refusal.to_string()),
         Refusal::Forbidden { .. } => said(StatusCode::FORBIDDEN, None, refusal.to_string()),
+        Refusal::TooManyGuesses { retry_after_s } => Fault::TooManyGuesses { retry_after_s },
         Refusal::Store(StoreError::Conflict) => said(
             StatusCode::CONFLICT,
             None,

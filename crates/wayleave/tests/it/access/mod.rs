@@ -2,7 +2,8 @@
 
 mod at_once;
 mod commands;
-mod killed;
+mod cut;
+pub(crate) mod killed;
 mod readers;
 mod rows;
 mod tokens;
