@@ -1,7 +1,8 @@
 //! Developers' commands. `cargo xtask test` installs what the tests need and runs everything;
 //! `cargo xtask bench` measures and writes `docs/benchmarks.md`; `cargo xtask faults` kills a
 //! server under load and writes `docs/reliability.md`; `cargo xtask malformed` sends a server
-//! malformed requests; `cargo xtask release` builds what is handed out.
+//! malformed requests; `cargo xtask formats` tries JSON against XML; `cargo xtask release` builds what is
+//! handed out.
 //!
 //! Built before anything else runs, so it depends on a few small crates and no async runtime.
 #![allow(
@@ -14,6 +15,7 @@ mod clients;
 mod command;
 mod elf;
 mod faults;
+mod formats;
 mod malformed;
 mod postgres;
 mod proxies;
@@ -29,6 +31,7 @@ usage: cargo xtask test [FILTER…]   install what the tests need, then check an
        cargo xtask faults [OPTION…] kills it again and again and looks for what was lost; writes
                                     docs/reliability.md and docs/reliability.json
        cargo xtask malformed [OPTION…] sends a node malformed requests and looks at what comes of them
+       cargo xtask formats [OPTION…] tries many more bodies in JSON and XML than the tests do
        cargo xtask release          build the static binary and pack it into target/dist";
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Some((name, rest)) if name == "release" => release::run(rest),
         Some((name, rest)) if name == "faults" => faults::run(rest),
         Some((name, rest)) if name == "malformed" => malformed::run(rest),
+        Some((name, rest)) if name == "formats" => formats::run(rest),
         Some((name, _)) if name == "help" || name == "--help" || name == "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -83,8 +83,20 @@ fn case() -> impl Strategy<Value = (&'static Shape, Value)> {
     shapes.prop_flat_map(|shape| (Just(shape), value_of(&shape.kind)))
 }
 
+/// As many cases as `cargo xtask formats` asks for, or a few.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => asked,
+        None => ProptestConfig {
+            cases: 1_500,
+            ..asked
+        },
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(config())]
 
     #[test]
     fn a_body_means_the_same_in_both_formats((shape, value) in case()) {
