@@ -310,14 +310,6 @@ impl TestNode {
             .expect("both are there")
     }
 
-    /// The same for work of its own; whoever has it keeps the node's files in use.
-    pub(crate) fn shared_engine(&self, environment: Environment) -> Arc<Engine> {
-        let engines = self.running.as_ref().expect("a running node").engines();
-        let mut engines = engines.iter();
-        let found = engines.find(|engine| engine.environment() == environment);
-        found.expect("both are there").clone()
-    }
-
     /// Calls the admin address as the operator.
     pub(crate) fn operate(&self, method: &str, target: &str, body: Option<Value>) -> Answer {
         let call = self.admin.call(method, target).bearer(OPERATOR);

@@ -312,7 +312,7 @@ on_both_databases! {
     }
 
     fn who_gives_wrong_values_again_and_again_has_to_wait(node: TestNode) {
-        let mut site = open(node);
+        let site = open(node);
         site.put_subscriber("PRINT-7731", &subscriber());
         let (ann, bob, cid) = (site.reader("ann"), site.reader("bob"), site.reader("cid"));
         let good = json!({ "AccountNumber": "0077-31", "PostCode": "70114" });
