@@ -347,8 +347,8 @@ fn send(remote: &mut Remote, of: &Of, file: &Path) -> Result<String, Failure> {
     Ok(queued["id"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Waits until an import is done, and shows how far it is. A node that is away for a moment is asked
-/// again.
+/// Waits until an import is done, and shows how far it is; where the node cannot be asked any more, says
+/// how to look again.
 fn follow_to_end(remote: &mut Remote, of: &Of, id: &str, verbose: bool) -> Outcome {
     let clock_s = || SystemClock.now().micros() as f64 / 1e6;
     let mut progress: Option<Progress> = None;
