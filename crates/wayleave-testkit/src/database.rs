@@ -66,8 +66,16 @@ impl TestDatabases {
 }
 
 impl TestDatabases {
-    /// Takes PostgreSQL databases away while somebody uses them, as an outage does.
+    /// Takes the database of an environment away while somebody uses it, for good: that of PostgreSQL is
+    /// dropped, and a file has none of its tables any more, because files in use stay readable.
     pub fn take_away(&self, environment: Environment) {
+        let database = match environment {
+            Environment::Live => &self.live,
+            Environment::Test => &self.test,
+        };
+        if matches!(database, Database::Sqlite(_)) {
+            RawSql::open(database).rename_tables();
+        }
         let prefix = format!("wayleave_{environment}_");
         for name in self.made.iter().filter(|name| name.starts_with(&prefix)) {
             psql(&format!("DROP DATABASE {name} WITH (FORCE)")).expect("it is gone");
@@ -171,6 +179,15 @@ impl RawSql {
             "SELECT name FROM sqlite_master WHERE type = 'table'"
         };
         self.texts(sql)
+    }
+
+    /// Takes every table out of the way of a file's users, at once.
+    fn rename_tables(&mut self) {
+        let tables = self.tables();
+        let own = tables.iter().filter(|table| !table.starts_with("sqlite_"));
+        let renamed = own.map(|table| format!("ALTER TABLE {table} RENAME TO {table}_away;"));
+        let renamed: String = renamed.collect();
+        self.run(&format!("BEGIN IMMEDIATE; {renamed} COMMIT"));
     }
 
     /// The names of the columns of a table.

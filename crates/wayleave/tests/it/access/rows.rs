@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wayleave_testkit::DatabaseKind;
 
 use super::*;
 use crate::harness::on_both_databases;
@@ -203,15 +204,25 @@ on_both_databases! {
     }
 }
 
-/// On PostgreSQL, which can be taken away; a file cannot.
-#[test]
-fn while_the_store_is_away_pages_are_denied_or_shown_as_the_property_says() {
-    let postgres = wayleave_testkit::DatabaseKind::Postgres;
-    if !postgres.is_available() {
-        return;
+mod while_the_store_is_away_pages_are_denied_or_shown_as_the_property_says {
+    use super::*;
+
+    #[test]
+    fn on_sqlite() {
+        while_away(DatabaseKind::Sqlite);
     }
+
+    #[test]
+    fn on_postgres() {
+        if DatabaseKind::Postgres.is_available() {
+            while_away(DatabaseKind::Postgres);
+        }
+    }
+}
+
+fn while_away(kind: DatabaseKind) {
     for opens in [false, true] {
-        let paper = Paper::open_with(TestNode::start(postgres), |settings| {
+        let paper = Paper::open_with(TestNode::start(kind), |settings| {
             settings["open_when_unavailable"] = json!(opens);
         });
         let free = json!({ "PricingModel": "Free" });
