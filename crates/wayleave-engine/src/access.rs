@@ -400,7 +400,7 @@ impl Engine {
             now,
             published_at: resource.published_at,
             views: counts.map_or(0, |counts| counts.views),
-            moved_minor: counts.and_then(|counts| counts.moved_minor),
+            moved_minor: counts.and_then(|counts| counts.moved_from(pricing.price_minor)),
         };
         let price = pricing.price_in_force(&moment);
         Ok(price.map(wayleave_core::Money::minor))

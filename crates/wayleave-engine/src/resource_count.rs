@@ -25,6 +25,15 @@ struct Counted {
     moving: Option<Box<ResourcePricing>>,
 }
 
+impl Counted {
+    fn note(&mut self, pricing: &ResourcePricing) {
+        let moves = pricing.model == PricingModel::TargetConversion;
+        if self.moving.as_deref() != moves.then_some(pricing) {
+            self.moving = moves.then(|| Box::new(pricing.clone()));
+        }
+    }
+}
+
 /// Views of a page that are to be written.
 struct Unwritten {
     id: ResourceId,
@@ -61,23 +70,23 @@ impl ResourceCounts {
         self.shard(id).lock().entry(id).or_default().views += 1;
     }
 
-    /// The counts of a page with those that are not written yet; `None`: they have to be read first.
-    fn get(&self, id: ResourceId) -> Option<ResourceCount> {
-        let shard = self.shard(id).lock();
-        let counted = shard.get(&id)?;
+    /// The counts of a page with those that are not written yet; `None`: they have to be read first. What
+    /// its price is found by is noted with them, and may be another from one request to the next.
+    fn get(&self, id: ResourceId, pricing: &ResourcePricing) -> Option<ResourceCount> {
+        let mut shard = self.shard(id).lock();
+        let counted = shard.get_mut(&id)?;
         let stored = counted.stored?;
-        Some(ResourceCount {
-            views: stored.views + counted.views,
-            ..stored
-        })
+        counted.note(pricing);
+        let mut counts = stored;
+        counts.views += counted.views;
+        Some(counts)
     }
 
     fn put(&self, id: ResourceId, stored: ResourceCount, pricing: &ResourcePricing) {
         let mut shard = self.shard(id).lock();
         let counted = shard.entry(id).or_default();
         counted.stored = Some(stored);
-        let moves = pricing.model == PricingModel::TargetConversion;
-        counted.moving = moves.then(|| Box::new(pricing.clone()));
+        counted.note(pricing);
     }
 
     /// Takes what is to be written. Counts from which prices follow are read again with it; others
@@ -134,7 +143,7 @@ impl Engine {
         if !follows_views(pricing) {
             return Ok(None);
         }
-        if let Some(known) = self.resource_counts.get(id) {
+        if let Some(known) = self.resource_counts.get(id, pricing) {
             return Ok(Some(known));
         }
         let stored = self
@@ -142,7 +151,9 @@ impl Engine {
             .read(move |reader| Box::pin(reader.resource_count(id)))
             .await?;
         self.resource_counts.put(id, stored, pricing);
-        Ok(Some(self.resource_counts.get(id).unwrap_or(stored)))
+        Ok(Some(
+            self.resource_counts.get(id, pricing).unwrap_or(stored),
+        ))
     }
 
     /// Writes the views that were counted, and moves prices that have seen enough of them. What the
@@ -203,10 +214,12 @@ impl Engine {
             return Ok(stored);
         }
         let sales = stored.sales.saturating_sub(stored.moved_sales);
-        let to_minor = pricing.moved(stored.moved_minor, views, sales);
+        let first_minor = pricing.price_minor;
+        let to_minor = pricing.moved(stored.moved_from(first_minor), views, sales);
         let moved = self.store.write(self.now(), move |transaction| {
             Box::pin(async move {
-                transaction.move_price(id, &stored, to_minor).await?;
+                let moving = transaction.move_price(id, &stored, first_minor, to_minor);
+                moving.await?;
                 transaction.reader().resource_count(id).await
             })
         });

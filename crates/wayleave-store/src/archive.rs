@@ -549,6 +549,7 @@ pub static TABLES: &[Table] = &[
             or_null(integer("moved_minor")),
             integer("moved_views"),
             integer("moved_sales"),
+            or_null(integer("moved_from_minor")),
         ],
     ),
     table(

@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0009_resources.sql"),
     include_str!("../migrations/0010_readers.sql"),
     include_str!("../migrations/0011_subscribers.sql"),
+    include_str!("../migrations/0012_moved_from.sql"),
 ];
 
 /// Any number: the key of the lock that lets one node migrate while the others wait.

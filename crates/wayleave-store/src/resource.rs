@@ -197,6 +197,7 @@ impl Transaction {
             resource.id.to_string()
         )?;
         must_touch(found, StoreError::NotFound)?;
+        self.forget_resource_count(resource.id).await?;
         self.resource_changed(resource.property_id, &resource.key);
         Ok(())
     }

@@ -12,17 +12,29 @@ pub struct ResourceCount {
     /// Times that it was bought.
     pub sales: u64,
     /// Where a moving price stands, in US cents; `None`: it has not moved yet.
-    pub moved_minor: Option<i64>,
+    moved_minor: Option<i64>,
+    /// The price that it moved from.
+    moved_from_minor: Option<i64>,
     /// The views when it was looked at last.
     pub moved_views: u64,
     /// The sales then.
     pub moved_sales: u64,
 }
 
-type Row = (i64, i64, Option<i64>, i64, i64);
+impl ResourceCount {
+    /// Where a moving price stands that began at `first_minor`; `None`: it has not moved since. In US cents.
+    pub fn moved_from(&self, first_minor: i64) -> Option<i64> {
+        let moved = self.moved_minor;
+        moved.filter(|_| self.moved_from_minor == Some(first_minor))
+    }
+}
 
-fn from_row((views, sales, moved_minor, moved_views, moved_sales): Row) -> ResourceCount {
+type Row = (i64, i64, Option<i64>, i64, i64, Option<i64>);
+
+fn from_row(row: Row) -> ResourceCount {
+    let (views, sales, moved_minor, moved_views, moved_sales, moved_from_minor) = row;
     ResourceCount {
+        moved_from_minor,
         views: views.unsigned_abs(),
         sales: sales.unsigned_abs(),
         moved_minor,
@@ -41,7 +53,7 @@ impl Reader {
         let rows = fetch_all!(
             &mut self.link,
             Row,
-            "SELECT views, sales, moved_minor, moved_views, moved_sales
+            "SELECT views, sales, moved_minor, moved_views, moved_sales, moved_from_minor
              FROM resource_count WHERE resource_id = $1",
             id.to_string()
         )?;
@@ -70,23 +82,26 @@ impl Transaction {
         .map(drop)
     }
 
-    /// Moves the price of a page that was looked at with these counts; whether nobody moved it
-    /// meanwhile.
+    /// Moves the price of a page that began at `first_minor` and was looked at with these counts; whether
+    /// nobody moved it meanwhile.
     pub async fn move_price(
         &mut self,
         id: ResourceId,
         seen: &ResourceCount,
+        first_minor: i64,
         to_minor: i64,
     ) -> Result<bool, StoreError> {
         let moved = execute!(
             self.link(),
-            "UPDATE resource_count SET moved_minor = $2, moved_views = $3, moved_sales = $4
+            "UPDATE resource_count SET moved_minor = $2, moved_views = $3, moved_sales = $4,
+                 moved_from_minor = $6
              WHERE resource_id = $1 AND moved_views = $5",
             id.to_string(),
             to_minor,
             stored(seen.views),
             stored(seen.sales),
-            stored(seen.moved_views)
+            stored(seen.moved_views),
+            first_minor
         )?;
         Ok(moved == 1)
     }

@@ -3,6 +3,8 @@
 mod at_once;
 mod commands;
 mod cut;
+mod killed;
+mod moving;
 pub(crate) mod killed;
 mod readers;
 mod rows;
