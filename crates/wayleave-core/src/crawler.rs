@@ -1,5 +1,6 @@
-//! Who crawlers of search engines are: by the addresses from which their operators say they come.
-//! What a crawler says of itself anybody can say, so it does not count.
+//! Who crawlers of search engines are: by the addresses from which their operators say they come, or by
+//! the domains in which they say that the names of those addresses are. What a crawler says of itself
+//! anybody can say, so it does not count.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -80,6 +81,61 @@ impl fmt::Display for IpRange {
     }
 }
 
+/// The longest text of a host name (RFC 1035 section 2.3.4).
+const LONGEST_HOST: usize = 253;
+/// The longest part of one between two dots.
+const LONGEST_LABEL: usize = 63;
+
+/// A domain in which the names of a crawler's addresses are, such as `googlebot.com`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CrawlerDomain(String);
+
+/// A text that is no domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DomainError;
+
+impl fmt::Display for DomainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a domain is a name of at least two parts, such as googlebot.com, without a dot at its beginning or end")
+    }
+}
+
+impl std::error::Error for DomainError {}
+
+impl CrawlerDomain {
+    /// Whether a host is below it. `host`: in small letters, without a dot at its end.
+    fn has(&self, host: &str) -> bool {
+        let before = host.strip_suffix(self.0.as_str());
+        before.is_some_and(|before| before.len() > 1 && before.ends_with('.'))
+    }
+}
+
+impl FromStr for CrawlerDomain {
+    type Err = DomainError;
+
+    fn from_str(text: &str) -> Result<Self, DomainError> {
+        let domain = text.to_ascii_lowercase();
+        let is_name = is_host_name(&domain) && domain.contains('.');
+        // The last part of a name is no number, that of an address is.
+        let is_address = domain.ends_with(|last: char| last.is_ascii_digit());
+        match is_name && !is_address {
+            true => Ok(CrawlerDomain(domain)),
+            false => Err(DomainError),
+        }
+    }
+}
+
+/// Whether a text in small letters is the name of a host (RFC 1123 section 2.1; `_` is seen in names of
+/// addresses, too).
+fn is_host_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let mut bytes = part.bytes();
+        (1..=LONGEST_LABEL).contains(&part.len())
+            && bytes.all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    text.len() <= LONGEST_HOST && text.split('.').all(is_part)
+}
+
 /// A crawler and where it comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Crawler {
@@ -87,6 +143,8 @@ pub struct Crawler {
     pub name: String,
     /// The addresses from which its operator says that it comes.
     pub ranges: Vec<IpRange>,
+    /// The domains in which its operator says that the names of its addresses are.
+    pub domains: Vec<CrawlerDomain>,
 }
 
 /// The crawlers that a node knows.
@@ -107,6 +165,25 @@ impl Crawlers {
         };
         let found = self.0.iter().filter(is_there);
         found.map(|crawler| crawler.name.as_str())
+    }
+
+    /// The names of the crawlers in one of whose domains a host is. `host`: as DNS has it.
+    pub fn called(&self, host: &str) -> Vec<&str> {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let is_there = |crawler: &&Crawler| crawler.domains.iter().any(|domain| domain.has(&host));
+        match is_host_name(&host) {
+            true => {
+                let found = self.0.iter().filter(is_there);
+                found.map(|crawler| crawler.name.as_str()).collect()
+            }
+            false => Vec::new(),
+        }
+    }
+
+    /// Whether one of the crawlers of these names is known by its domains.
+    pub fn have_domains(&self, mut is_meant: impl FnMut(&str) -> bool) -> bool {
+        let mut crawlers = self.0.iter();
+        crawlers.any(|crawler| !crawler.domains.is_empty() && is_meant(&crawler.name))
     }
 }
 
@@ -177,6 +254,7 @@ mod tests {
         let crawler = |name: &str, text| Crawler {
             name: name.to_owned(),
             ranges: vec![range(text)],
+            domains: Vec::new(),
         };
         let crawlers = Crawlers::new(vec![
             crawler("googlebot", "66.249.64.0/27"),
@@ -189,5 +267,58 @@ mod tests {
         assert_eq!(at("66.249.64.5"), ["googlebot"]);
         assert_eq!(at("157.55.39.9"), ["bingbot"]);
         assert!(at("198.51.100.1").is_empty());
+    }
+
+    #[test]
+    fn a_crawler_is_known_by_the_domain_of_its_name() {
+        let crawler = |name: &str, domains: &[&str]| Crawler {
+            name: name.to_owned(),
+            ranges: Vec::new(),
+            domains: domains
+                .iter()
+                .map(|text| text.parse().expect(text))
+                .collect(),
+        };
+        let crawlers = Crawlers::new(vec![
+            crawler("googlebot", &["GoogleBot.com"]),
+            crawler("bingbot", &["search.msn.com"]),
+            crawler("ranges", &[]),
+        ]);
+        for (host, names) in [
+            ("crawl-66-249-66-1.googlebot.com", &["googlebot"][..]),
+            ("Crawl-1.GEO.googlebot.COM.", &["googlebot"]),
+            ("msnbot-157-55-39-1.search.msn.com", &["bingbot"]),
+            ("googlebot.com", &[]),
+            (".googlebot.com", &[]),
+            ("..googlebot.com", &[]),
+            ("evilgooglebot.com", &[]),
+            ("crawl.googlebot.com.evil.example", &[]),
+            ("crawl.googlebot.com..", &[]),
+            ("a b.googlebot.com", &[]),
+            ("crawl\0.googlebot.com", &[]),
+            ("msn.com", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(crawlers.called(host), names, "{host:?}");
+        }
+        assert!(crawlers.have_domains(|name| name == "bingbot"));
+        assert!(!crawlers.have_domains(|name| name == "ranges"));
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        for text in [
+            "",
+            "com",
+            ".com",
+            "googlebot.com.",
+            ".googlebot.com",
+            "*.googlebot.com",
+            "https://googlebot.com",
+            "66.249.64.1",
+            "googlebot .com",
+        ] {
+            assert_eq!(text.parse::<CrawlerDomain>(), Err(DomainError), "{text}");
+        }
     }
 }

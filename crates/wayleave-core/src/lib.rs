@@ -40,7 +40,7 @@ pub use catalogue::{
     Catalogue, CatalogueError, Choice, PlanGrants, PlanLimit, Price, PriceList, Product,
     ProductKind, ProductNumber, STANDARD_PRICE_LIST, Tax,
 };
-pub use crawler::{Crawler, Crawlers, IpRange, RangeError};
+pub use crawler::{Crawler, CrawlerDomain, Crawlers, DomainError, IpRange, RangeError};
 pub use credential::{
     Audience, AudienceSet, CredentialState, PublicId, PublicIdError, Scheme, SchemeSet, UnknownWord,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
-use wayleave_core::{Crawlers, CredentialId, Environment, PublicId, ReaderId, SecretId, Timestamp};
+use wayleave_core::{CredentialId, Environment, PublicId, ReaderId, SecretId, Timestamp};
 use wayleave_protocol::user_token::UserTokenKey;
 use wayleave_store::{Change, ChangedNoun, CredentialWithSecrets, Partner, Store, StoreError};
 
@@ -15,6 +15,7 @@ use crate::account::Numbers;
 use crate::audit::AuditKey;
 use crate::catalogue::CatalogueVersion;
 use crate::content::{Pages, Properties};
+use crate::crawler::CrawlerWatch;
 use crate::directory::{Directory, LookupId, SecretUse};
 use crate::failures::Failures;
 use crate::hit_writer::HitWriter;
@@ -130,7 +131,7 @@ pub struct Engine {
     pretended: Arc<PretendProvisioner>,
     pub(crate) hooks: OnceLock<Box<dyn HookSender>>,
     pub(crate) spider: Spider,
-    pub(crate) crawlers: ArcSwap<Crawlers>,
+    pub(crate) crawlers: Arc<CrawlerWatch>,
     /// Signs the tokens by which readers are known.
     pub(crate) user_tokens: UserTokenKey,
     pub(crate) last_ticks: LastTicks,
@@ -274,7 +275,7 @@ impl Engine {
             pretended,
             hooks: OnceLock::new(),
             spider: Spider::default(),
-            crawlers: ArcSwap::default(),
+            crawlers: Arc::default(),
             user_tokens,
             last_ticks: LastTicks::default(),
             readers: ReaderMemory::new(),

@@ -1,4 +1,7 @@
+use std::net::IpAddr;
+
 use wayleave_core::Timestamp;
+use wayleave_store::BoxFuture;
 
 /// Tells the time. Everything in one environment reads one clock.
 pub trait Clock: Send + Sync {
@@ -13,6 +16,15 @@ pub trait Clock: Send + Sync {
 pub trait Randomness: Send + Sync {
     /// Fills the bytes.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Asks DNS for names and addresses of hosts.
+pub trait HostNames: Send + Sync {
+    /// The name of an address; `None`: it has none. Errors: DNS does not answer, for people.
+    fn name_of(&self, ip: IpAddr) -> BoxFuture<'_, Result<Option<String>, String>>;
+
+    /// The addresses of a name; none where it has none. Errors: likewise.
+    fn addresses_of<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, String>>;
 }
 
 /// An array of random bytes.

@@ -7,14 +7,13 @@
 mod made;
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use wayleave_core::{
-    Crawlers, CredentialId, Origin, OriginSet, PropertyId, Resource, ResourceId, Timestamp,
+    CredentialId, Origin, OriginSet, PropertyId, Resource, ResourceId, Timestamp,
     check_resource_key,
 };
 use wayleave_protocol::page::{self, Page};
@@ -180,18 +179,6 @@ impl Engine {
     /// Says how pages are read; before that none can be.
     pub fn set_page_reader(&self, reader: Box<dyn PageReader>) {
         let _ = self.spider.reader.set(reader);
-    }
-
-    /// Says where crawlers come from.
-    pub fn set_crawlers(&self, crawlers: Crawlers) {
-        self.crawlers.store(Arc::new(crawlers));
-    }
-
-    /// Whether one of these crawlers comes from an address. What a visitor says of itself anybody can
-    /// say, so it does not count.
-    pub fn is_crawler_of(&self, kinds: &BTreeSet<String>, ip: IpAddr) -> bool {
-        let crawlers = self.crawlers.load();
-        crawlers.at(ip).any(|name| kinds.contains(name))
     }
 
     /// The resource that a page becomes of which a site asks and that is none; `None`: the property

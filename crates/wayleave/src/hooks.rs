@@ -37,6 +37,7 @@ use wayleave_store::BoxFuture;
 
 use crate::upstream_tls::Trust;
 
+pub(crate) use self::address::is_public;
 use self::target::Target;
 
 /// How long a call may take, from the question for the name to the status of the answer.

@@ -18,6 +18,7 @@ use crate::hooks::HookCaller;
 use crate::key_file::{self, KeyFileError};
 use crate::metrics::Counters;
 use crate::monitor::Monitor;
+use crate::ports::SystemNames;
 use crate::server::{
     Bound, Choices, CurrentTls, Gate, Listener, Server, ServerLimits, ServerSettings, Service,
     callable,
@@ -183,6 +184,7 @@ impl Node {
             engine.set_hooks(Box::new(hooks));
             let pages = HookCaller::new(environment.hooks_to_loopback);
             engine.set_page_reader(Box::new(pages));
+            engine.set_host_names(Arc::new(SystemNames));
             engine.set_crawlers(settings.crawlers.clone());
             engine.set_plans(&settings.plans);
             engine.keep_hours_of_usage(settings.usage_hours_kept_days);

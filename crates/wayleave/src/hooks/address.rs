@@ -53,7 +53,7 @@ const ISATAP: u32 = 0x0000_5efe;
 const UNIQUE_BIT: u32 = 0x0200_0000;
 
 /// Whether everybody on the Internet can reach an address, so that calling it gains nobody anything.
-pub(super) fn is_public(ip: IpAddr) -> bool {
+pub(crate) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !INSIDE_V4.iter().any(|network| is_within_v4(ip, *network)),
         IpAddr::V6(ip) => {

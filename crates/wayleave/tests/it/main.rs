@@ -26,6 +26,7 @@ mod cli_sales;
 mod command_line;
 mod content;
 mod content_client;
+mod crawlers;
 mod credential_life;
 mod demo;
 mod described_schemes;

@@ -291,6 +291,7 @@ fn crawlers_are_let_in_by_where_they_come_from_and_where_the_property_says_so() 
     let crawler = |name: &str, range: &str| Crawler {
         name: name.to_owned(),
         ranges: vec![range.parse().expect("a range")],
+        domains: Vec::new(),
     };
     let crawlers = Crawlers::new(vec![
         crawler("googlebot", "66.249.64.0/27"),

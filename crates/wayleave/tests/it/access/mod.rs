@@ -3,9 +3,8 @@
 mod at_once;
 mod commands;
 mod cut;
-mod killed;
-mod moving;
 pub(crate) mod killed;
+mod moving;
 mod readers;
 mod rows;
 mod tokens;
