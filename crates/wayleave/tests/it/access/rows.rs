@@ -204,23 +204,27 @@ on_both_databases! {
     }
 }
 
-mod while_the_store_is_away_pages_are_denied_or_shown_as_the_property_says {
+mod while_the_store_is_away {
     use super::*;
 
     #[test]
     fn on_sqlite() {
-        while_away(DatabaseKind::Sqlite);
+        while_the_store_is_away_pages_are_denied_or_shown_as_the_property_says(
+            DatabaseKind::Sqlite,
+        );
     }
 
     #[test]
     fn on_postgres() {
         if DatabaseKind::Postgres.is_available() {
-            while_away(DatabaseKind::Postgres);
+            while_the_store_is_away_pages_are_denied_or_shown_as_the_property_says(
+                DatabaseKind::Postgres,
+            );
         }
     }
 }
 
-fn while_away(kind: DatabaseKind) {
+fn while_the_store_is_away_pages_are_denied_or_shown_as_the_property_says(kind: DatabaseKind) {
     for opens in [false, true] {
         let paper = Paper::open_with(TestNode::start(kind), |settings| {
             settings["open_when_unavailable"] = json!(opens);
