@@ -96,7 +96,7 @@ fn two_nodes_move_a_price_once_for_a_period() {
             .call(address.clone(), "GET", &target, site.now_s());
         call.send().expect(200);
     }
-    let own = site.node.shared_engine(site.environment);
+    let own = site.node.engine(site.environment);
     let written = async { tokio::join!(own.write_views(), other.write_views()) };
     let (own, other) = wait_for(written);
     own.and(other).expect("written");
