@@ -93,7 +93,7 @@ fn two_nodes_move_a_price_once_for_a_period() {
         let call = site
             .access
             .signer()
-            .call(address.clone(), "GET", &target, site.now_s());
+            .call(address, "GET", &target, site.now_s());
         call.send().expect(200);
     }
     let own = site.node.engine(site.environment);
