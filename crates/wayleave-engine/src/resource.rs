@@ -133,7 +133,6 @@ impl Engine {
                 let held = transaction.hold_resource(property, &key).await?;
                 let resource = held.ok_or(StoreError::NotFound)?;
                 transaction.remove_resource(&resource).await?;
-                transaction.forget_resource_count(resource.id).await?;
                 Ok(resource)
             })
         });

@@ -107,7 +107,7 @@ impl Transaction {
     }
 
     /// Forgets the counts of a page.
-    pub async fn forget_resource_count(&mut self, id: ResourceId) -> Result<(), StoreError> {
+    pub(crate) async fn forget_resource_count(&mut self, id: ResourceId) -> Result<(), StoreError> {
         execute!(
             self.link(),
             "DELETE FROM resource_count WHERE resource_id = $1",
