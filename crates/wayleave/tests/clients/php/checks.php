@@ -9,6 +9,15 @@ declare(strict_types=1);
  * environments, prints one line for each check, and exits with 0 only if all of them passed.
  */
 
+if ($argc !== 3) {
+    exit("usage: php {$argv[0]} FOLDER PATH/demo.json\n");
+}
+if (!extension_loaded('curl')) {
+    exit("the client needs PHP's curl (on Debian: apt-get install php-curl)\n");
+}
+// The clients are of 2015 and 2016: what PHP has deprecated since is not our subject.
+error_reporting(E_ALL & ~E_DEPRECATED);
+
 $failures = 0;
 
 /** One check; `$detail` is shown when it failed and must hold no secret. */

@@ -28,15 +28,7 @@ use iMoneza\Request\Curl;
 
 require __DIR__ . '/checks.php';
 
-if ($argc !== 3) {
-    exit("usage: php {$argv[0]} FOLDER PATH/demo.json\n");
-}
-if (!extension_loaded('curl')) {
-    exit("the client needs PHP's curl (on Debian: apt-get install php-curl)\n");
-}
-// The client is of 2016: what PHP has deprecated since is not our subject. A warning is, though: it
-// means that the client met a member that it could not use.
-error_reporting(E_ALL & ~E_DEPRECATED);
+// A warning means that the client met a member that it could not use.
 set_error_handler(static function (int $level, string $text): bool {
     if ((error_reporting() & $level) !== 0) {
         throw new ErrorException($text, 0, $level);

@@ -13,14 +13,6 @@ declare(strict_types=1);
 
 require __DIR__ . '/checks.php';
 
-if ($argc !== 3) {
-    exit("usage: php {$argv[0]} FOLDER PATH/demo.json\n");
-}
-if (!extension_loaded('curl')) {
-    exit("this needs PHP's curl (on Debian: apt-get install php-curl)\n");
-}
-// The classes are of 2015: what PHP has deprecated since is not our subject.
-error_reporting(E_ALL & ~E_DEPRECATED);
 define('IMONEZA__DEBUG', false);
 // Replaced for each environment below.
 define('IMONEZA__RM_API_URL', '');
